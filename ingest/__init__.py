@@ -1,0 +1,1 @@
+"""From broker or file to TimescaleDB: decode, validate, aggregate, write, acknowledge."""

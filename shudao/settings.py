@@ -1,0 +1,74 @@
+"""Settings: from the environment (``SHUDAO_…``), else from a running ``shudao local``.
+
+The services that ``shudao local up`` starts write their addresses to ``.shudao/local.json``;
+an explicit ``SHUDAO_DATABASE_URL`` or ``SHUDAO_MQTT_URL`` always wins.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shudao.errors import ShudaoError
+
+LOCAL_FILE = "local.json"
+
+
+class Settings(BaseSettings):
+    """What can be set, each by an environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="SHUDAO_", extra="ignore")
+
+    home: Path = Field(Path(".shudao"), description="where the private services keep their data")
+    database_url: str = Field("", description="postgresql://user:password@host:port/database")
+    mqtt_url: str = Field("", description="mqtt://[user:password@]host:port, mqtts:// for TLS")
+    api_host: str = "127.0.0.1"
+    api_port: int = 8000
+    goals_file: Path | None = Field(None, description="another goals file than the bundled one")
+    vintage: str = Field("2018-10-31", description="registry vintage that places count in")
+    batch_samples: int = Field(20_000, description="a batch closes at this many messages …")
+    batch_ms: int = Field(200, description="… or after this many milliseconds")
+    receive_maximum: int = Field(20_000, description="unacknowledged messages in flight")
+    max_ahead_s: int = Field(300, description="a sample further in the future is refused")
+    max_age_days: int = Field(90, description="a sample older than raw retention is refused")
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()  # type: ignore[call-arg]
+
+
+def _local(key: str, home: Path) -> str:
+    path = home / LOCAL_FILE
+    if not path.exists():
+        return ""
+    return str(json.loads(path.read_text()).get(key, ""))
+
+
+def database_url(settings: Settings | None = None) -> str:
+    """The database to use. Raises `ShudaoError` when none is set and none runs locally."""
+    settings = settings or get_settings()
+    url = settings.database_url or _local("database_url", settings.home)
+    if not url:
+        raise ShudaoError(
+            "no database is set and none runs here",
+            "start one with `shudao local up`, or set SHUDAO_DATABASE_URL",
+        )
+    return url
+
+
+def mqtt_url(settings: Settings | None = None) -> str:
+    """The broker to use. Raises `ShudaoError` when none is set and none runs locally."""
+    settings = settings or get_settings()
+    url = settings.mqtt_url or _local("mqtt_url", settings.home)
+    if not url:
+        raise ShudaoError(
+            "no MQTT broker is set and none runs here",
+            "start one with `shudao local up`, or set SHUDAO_MQTT_URL",
+        )
+    return url
