@@ -40,6 +40,11 @@ class Field:
     high: float
     source: str
 
+    @property
+    def is_integer(self) -> bool:
+        """Whether the field holds whole numbers."""
+        return self.dtype.startswith("i")
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:

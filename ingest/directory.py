@@ -1,0 +1,82 @@
+"""What the database knows about devices and places, kept in memory for the ingest path.
+
+Devices are looked up by name the first time that they send; a name that is not found is asked
+again with every batch, so a device may be registered while samples arrive. Everything is
+forgotten every ``max_age_s``, so a device that moves to another place is noticed.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+import asyncpg
+import numpy as np
+
+from ingest.batch import Ints
+from shudao.vocabulary import UNPLACED
+
+
+class Devices(NamedTuple):
+    """Columns of the devices behind a list of names; ``device_id`` is 0 where unknown."""
+
+    device_id: Ints
+    place_id: Ints
+    carrier_id: Ints
+    technology_id: Ints
+
+
+class Directory:
+    """Look-ups from names and ids to columns."""
+
+    def __init__(self, *, max_age_s: float = 300.0) -> None:
+        self.metrics: dict[str, int] = {}
+        self._max_age_s = max_age_s
+        self._loaded_at = -np.inf
+        self._slots: dict[str, int] = {}
+        self._rows = np.zeros((1, 4), np.int64)  # slot 0: unknown device
+        self._county = np.zeros(1, np.int64)
+
+    async def prepare(self, connection: asyncpg.Connection[Any], names: set[str]) -> None:
+        """Make sure that every registered device among ``names`` is in memory."""
+        if time.monotonic() - self._loaded_at > self._max_age_s:
+            await self._reload(connection)
+        missing = [n for n in names if n not in self._slots]
+        if missing:
+            await self._load_devices(connection, missing)
+
+    async def _reload(self, connection: asyncpg.Connection[Any]) -> None:
+        self.metrics = {
+            r["name"]: r["metric_id"]
+            for r in await connection.fetch("SELECT name, metric_id FROM metric")
+        }
+        places = await connection.fetch("SELECT place_id, county FROM place")
+        ids = np.array([r["place_id"] for r in places], np.int64)
+        self._county = np.zeros(int(ids.max(initial=0)) + 1, np.int64)
+        self._county[ids] = [r["county"] for r in places]
+        self._slots.clear()
+        self._rows = self._rows[:1]
+        self._loaded_at = time.monotonic()
+
+    async def _load_devices(self, connection: asyncpg.Connection[Any], names: list[str]) -> None:
+        found = await connection.fetch(
+            "SELECT name, device_id, place_id, carrier_id, technology_id FROM device"
+            " WHERE name = ANY($1::text[])",
+            # PostgreSQL's text has no NUL: such a name cannot be registered.
+            [n for n in names if "\0" not in n],
+        )
+        if not found:
+            return
+        first = len(self._rows)
+        self._rows = np.concatenate([self._rows, np.array([tuple(r)[1:] for r in found], np.int64)])
+        self._slots.update((r["name"], first + i) for i, r in enumerate(found))
+
+    def devices(self, names: list[str]) -> Devices:
+        """Ids of the named devices; zeros for those that are not registered."""
+        slots = np.fromiter((self._slots.get(n, 0) for n in names), np.int64, len(names))
+        return Devices(*self._rows[slots].T)
+
+    def county(self, place_id: Ints) -> Ints:
+        """County codes of places; 0 for `UNPLACED` and for places newer than the last reload."""
+        known = (place_id > UNPLACED) & (place_id < len(self._county))
+        return np.where(known, self._county[np.where(known, place_id, 0)], 0)

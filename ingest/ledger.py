@@ -1,0 +1,62 @@
+"""The ledger of a batch: who sent how much when, and what became of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+
+from ingest.batch import Bools, Checked, Refusal
+
+MINUTE_MS = 60_000
+Key = tuple[int, int, str]
+"""Minute of arrival (ms), carrier, stream."""
+
+
+def to_datetime(time_ms: int) -> datetime:
+    """Milliseconds since the epoch → an aware datetime, exactly."""
+    return datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Counts by minute of arrival, carrier and stream."""
+
+    stored: Counter[Key] = field(default_factory=Counter)
+    duplicates: Counter[Key] = field(default_factory=Counter)
+    quarantined: Counter[Key] = field(default_factory=Counter)
+    lag_sum_ms: Counter[Key] = field(default_factory=Counter)
+    lag_max_ms: Counter[Key] = field(default_factory=Counter)
+
+    def count_samples(self, checked: Checked, stored: Bools, now_ms: int) -> None:
+        """Count valid samples; those not ``stored`` were there already."""
+        minute = checked.received_ms // MINUTE_MS * MINUTE_MS
+        carrier = checked.rows["carrier_id"].astype(np.int64)
+        groups, number = np.unique(np.stack([minute, carrier]), axis=1, return_inverse=True)
+        lag = np.maximum(now_ms - checked.received_ms, 0)
+        for i, (group_minute, group_carrier) in enumerate(groups.T):
+            key = (int(group_minute), int(group_carrier), checked.stream.name)
+            mine = number.ravel() == i
+            self.duplicates[key] += int((mine & ~stored).sum())
+            self.stored[key] += int((mine & stored).sum())
+            self.lag_sum_ms[key] += int(lag[mine & stored].sum())
+            latest = int(lag[mine & stored].max(initial=0))
+            self.lag_max_ms[key] = max(self.lag_max_ms[key], latest)
+
+    def count_refusal(self, refusal: Refusal, *, known: bool) -> None:
+        """Count a refused sample; one that quarantine holds already is a duplicate."""
+        minute = refusal.received_ms // MINUTE_MS * MINUTE_MS
+        key = (minute, refusal.carrier_id, refusal.stream)
+        (self.duplicates if known else self.quarantined)[key] += 1
+
+    def rows(self, origin: str) -> list[tuple[object, ...]]:
+        """Rows of ``ingest_minute``, in key order."""
+        keys = sorted({*self.stored, *self.duplicates, *self.quarantined})
+        return [
+            (to_datetime(k[0]), k[1], k[2], origin,
+             self.stored[k] + self.duplicates[k] + self.quarantined[k], self.stored[k],
+             self.duplicates[k], self.quarantined[k], self.lag_sum_ms[k], self.lag_max_ms[k])
+            for k in keys
+        ]  # fmt: skip
