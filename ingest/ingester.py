@@ -74,7 +74,7 @@ class Ingester:
         self.last_failure: str | None = None
         """Why the database could not be written to just now; None while all is well."""
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the connection."""
         if self._connection is not None:
             await self._connection.close()
@@ -84,9 +84,11 @@ class Ingester:
         """Decode and store messages; returns after the commit."""
         return await self._until_done(lambda: self._store_messages(messages))
 
-    async def store_samples(self, samples: list[Samples]) -> Receipt:
-        """Store decoded samples; returns after the commit."""
-        return await self._until_done(lambda: self._store(samples, []))
+    async def store_samples(
+        self, samples: Sequence[Samples], refusals: Sequence[Refusal] = ()
+    ) -> Receipt:
+        """Store decoded samples, and quarantine what the decoder refused, after one commit."""
+        return await self._until_done(lambda: self._store(samples, refusals))
 
     async def _until_done(self, attempt: Any) -> Receipt:
         pause = _FIRST_PAUSE_S
@@ -122,7 +124,7 @@ class Ingester:
         samples, refusals = decode(messages, self._directory.metrics)
         return await self._store(samples, refusals)
 
-    async def _store(self, samples: list[Samples], refusals: list[Refusal]) -> Receipt:
+    async def _store(self, samples: Sequence[Samples], refusals: Sequence[Refusal]) -> Receipt:
         connection, writer = await self._ready()
         await self._directory.prepare(connection, {d for s in samples for d in s.device})
         await self._locator.prepare(connection)

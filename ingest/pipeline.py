@@ -6,6 +6,7 @@ was committed to quarantine. Stopping finishes and acknowledges the batch in han
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import structlog
@@ -22,8 +23,8 @@ REPORT_S = 10.0
 async def run(source: Source, ingester: Ingester) -> Receipt:
     """Ingest until the source ends; returns the totals."""
     total, reported, last = Receipt(), 0, time.monotonic()
-    try:
-        async for batch in source.batches():
+    async with contextlib.aclosing(ingester), contextlib.aclosing(source.batches()) as batches:
+        async for batch in batches:
             total.add(await ingester.store_messages(batch.messages))
             await batch.acknowledge()
             now = time.monotonic()
@@ -36,6 +37,4 @@ async def run(source: Source, ingester: Ingester) -> Receipt:
                     quarantined=total.quarantined.total(),
                 )
                 reported, last = total.received, now
-    finally:
-        await ingester.close()
     return total

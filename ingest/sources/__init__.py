@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +21,7 @@ class RawBatch:
 class Source(Protocol):
     """What the pipeline reads from."""
 
-    def batches(self) -> AsyncIterator[RawBatch]:
+    def batches(self) -> AsyncGenerator[RawBatch, None]:
         """Batches, for ever, through reconnects; ends when `stop` was called."""
         ...
 

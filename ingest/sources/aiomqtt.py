@@ -11,10 +11,11 @@ What it promises:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
@@ -70,7 +71,7 @@ class AiomqttSource:
         """Take no more messages."""
         self._stopping.set()
 
-    async def batches(self) -> AsyncIterator[RawBatch]:
+    async def batches(self) -> AsyncGenerator[RawBatch, None]:
         """Batches until `stop`. Raises `ShudaoError` if the broker cannot be reached at first.
 
         After that a lost connection is taken up again with growing, jittered pauses.
@@ -82,8 +83,9 @@ class AiomqttSource:
                     await client.subscribe(self._topic, qos=1)
                     log.info("subscribed", broker=self._where(), topic=self._topic)
                     self.connected, first, pause = True, False, 0.5
-                    async for batch in self._read(client):
-                        yield batch
+                    async with contextlib.aclosing(self._read(client)) as batches:
+                        async for batch in batches:
+                            yield batch
             except aiomqtt.MqttError as error:
                 if first:
                     raise ShudaoError(
@@ -120,7 +122,7 @@ class AiomqttSource:
         client._client.manual_ack_set(True)
         return client
 
-    async def _read(self, client: aiomqtt.Client) -> AsyncIterator[RawBatch]:
+    async def _read(self, client: aiomqtt.Client) -> AsyncGenerator[RawBatch, None]:
         while not self._stopping.is_set():
             received = await self._collect(client)
             if not received:

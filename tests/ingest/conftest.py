@@ -47,7 +47,7 @@ async def ingester(database_url: str, devices: dict[str, int]) -> AsyncIterator[
     """An ingester that knows the devices."""
     made = Ingester(database_url, origin="mqtt")
     yield made
-    await made.close()
+    await made.aclose()
 
 
 def now_ms() -> int:
