@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from ingest.batch import Bools, Checked, Refusal, Samples
+from ingest.batch import Bools, Checked, Floats, Refusal, Samples
 from ingest.directory import Devices, Directory
 from ingest.reasons import Reason
 from shudao.streams import ABSENT, Stream
@@ -98,6 +98,7 @@ def _value_checks(stream: Stream, samples: Samples) -> Iterator[Check]:
     whole = np.array([f.is_integer for f in stream.fields])
     outside = (values < low) | (values > high) | (whole & (values != np.rint(values)))
     outside &= ~np.isnan(values)
+    any_outside: Bools = np.asarray(outside.any(axis=1))
 
     def first_outside(row: int) -> str:
         column = int(np.argmax(outside[row]))
@@ -105,7 +106,7 @@ def _value_checks(stream: Stream, samples: Samples) -> Iterator[Check]:
         kind = "a whole number in" if f.is_integer else "in"
         return f"{f.name} = {value:.10g} is not {kind} {f.low:g} … {f.high:g} ({f.source})"
 
-    yield Reason.OUT_OF_RANGE, outside.any(axis=1), first_outside
+    yield Reason.OUT_OF_RANGE, any_outside, first_outside
     if stream.name == "radio":
         yield _radio_contradiction(stream, samples)
     position = [i for i, f in enumerate(stream.fields) if f.name not in _NO_MEASUREMENT]
@@ -118,7 +119,7 @@ def _value_checks(stream: Stream, samples: Samples) -> Iterator[Check]:
 _NO_MEASUREMENT = {"attached", "lon", "lat", "metric_id"}
 
 
-def _column(stream: Stream, samples: Samples, name: str) -> np.ndarray:  # type: ignore[type-arg]
+def _column(stream: Stream, samples: Samples, name: str) -> Floats:
     return samples.values[:, [f.name for f in stream.fields].index(name)]
 
 

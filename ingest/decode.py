@@ -51,7 +51,8 @@ def _make_wire(stream: Stream, *, batch: bool) -> _Wire:
         extra + _wire_fields(stream),
         kw_only=True,
         gc=False,
-        **({"tag_field": "stream", "tag": stream.name} if batch else {}),
+        tag_field="stream" if batch else None,
+        tag=stream.name if batch else None,
     )
     names = ["metric", "value"] if stream.name == "reading" else [f.name for f in stream.fields]
     return _Wire(

@@ -104,7 +104,7 @@ class AiomqttSource:
     def _client(self) -> aiomqtt.Client:
         parts = urlsplit(self._url)
         tls = parts.scheme == "mqtts"
-        properties = Properties(PacketTypes.CONNECT)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = _SESSION_EXPIRY_S
         properties.ReceiveMaximum = self._receive_maximum
         client = aiomqtt.Client(

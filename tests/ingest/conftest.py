@@ -38,7 +38,8 @@ async def devices(connection: asyncpg.Connection[Any]) -> dict[str, int]:
         rows,
     )
     return {
-        r["name"]: r["device_id"] for r in await connection.fetch("SELECT name, device_id FROM device")
+        r["name"]: r["device_id"]
+        for r in await connection.fetch("SELECT name, device_id FROM device")
     }
 
 
@@ -54,7 +55,9 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def message(device: str, payload: Any, *, stream: str = "radio", carrier: str = "telecom") -> Message:
+def message(
+    device: str, payload: Any, *, stream: str = "radio", carrier: str = "telecom"
+) -> Message:
     """A message as a source would deliver it; bytes are sent as they are."""
     raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     return Message(topic(carrier, stream, device), raw, now_ms())

@@ -89,9 +89,7 @@ async def test_messages_are_stored_and_acknowledged(
     await publish(mqtt_url, [*sent, ("shudao/v1/telecom/radio/nb-telecom-a", b"{oops")])
 
     async def stored() -> bool:
-        return bool(
-            await connection.fetchval("SELECT sum(received) FROM ingest_minute") == 501
-        )
+        return bool(await connection.fetchval("SELECT sum(received) FROM ingest_minute") == 501)
 
     await until(stored)
     total = await first.finish()

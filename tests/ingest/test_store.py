@@ -172,7 +172,9 @@ async def test_a_wrong_value_costs_its_sample_and_not_its_batch(
     """Of an array only the wrong object is refused, with a reason that its sender can act on."""
     t = now_ms()
     bad = {"time": t + 1, **sample}
-    receipt = await ingester.store_messages([message("nb-telecom-a", [radio(t), bad, radio(t + 2)])])
+    receipt = await ingester.store_messages(
+        [message("nb-telecom-a", [radio(t), bad, radio(t + 2)])]
+    )
     assert receipt.stored == 2
     assert receipt.quarantined == {reason: 1}
     found = await connection.fetchrow("SELECT detail, payload FROM quarantine")
@@ -217,7 +219,13 @@ async def test_a_bulk_message_holds_all_streams(
     objects = [
         {"stream": "radio", "device": "nb-telecom-a", **radio(t)},
         {"stream": "broadband", "device": "bb-telecom-a", "time": t, "down_mbps": 93.5, "ipv6": 1},
-        {"stream": "reading", "device": "nb-telecom-a", "time": t, "metric": "battery", "value": 88},
+        {
+            "stream": "reading",
+            "device": "nb-telecom-a",
+            "time": t,
+            "metric": "battery",
+            "value": 88,
+        },
         {"stream": "reading", "device": "nb-telecom-a", "time": t, "metric": "mood", "value": 1},
         {"stream": "radio", "device": "nb-mobile-b", **radio(t)},
     ]

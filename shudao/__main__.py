@@ -1,0 +1,5 @@
+"""``python -m shudao`` is ``shudao``."""
+
+from shudao.cli import main
+
+main()

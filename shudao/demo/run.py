@@ -1,0 +1,248 @@
+"""Run the demo: services, schema, registry, then the parts; watch; stop; settle the account.
+
+At the end the simulator stops first, the ingester catches up, and what was published is compared
+with what was committed. Everything that the demo started is stopped, whatever happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from rich.console import Console
+from rich.live import Live
+
+from shudao.database import connect
+from shudao.database.migrate import migrate
+from shudao.demo.numbers import Counts, read_counts, read_fast, read_slow
+from shudao.demo.process import Part
+from shudao.demo.view import Scene, goals_table
+from shudao.errors import ShudaoError
+from shudao.goals import load_goals
+from shudao.local import down, status, up
+from shudao.settings import Settings
+from shudao.stopping import on_stop_signal
+
+_SLOW_EVERY_S = 4.0
+_CATCH_UP_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the demo is asked to do; ``seconds`` None runs until it is stopped."""
+
+    rate: int
+    seconds: float | None
+    seed: int
+    grafana_url: str
+
+
+async def demo(settings: Settings, options: Options, console: Console) -> bool:
+    """Run the demo; True when everything that was published was committed."""
+    stop = asyncio.Event()
+    with on_stop_signal(stop.set, stop.set, after_s=3600):
+        async with AsyncExitStack() as stack:
+            await _start_services(settings, stack, console)
+            with _step(console, "database schema"):
+                await asyncio.to_thread(migrate)
+            await _load_registry(settings, console)
+            connection = await connect()
+            stack.push_async_callback(connection.close)
+            return await _watch(settings, options, connection, stop, console)
+
+
+@contextlib.contextmanager
+def _step(console: Console, what: str) -> Any:
+    began = time.monotonic()
+    with console.status(f"{what} …"):
+        yield
+    console.print(f"  {what:<56} {time.monotonic() - began:5.1f} s", highlight=False)
+
+
+async def _start_services(settings: Settings, stack: AsyncExitStack, console: Console) -> None:
+    """Bring up the private services that are needed; those that ran before stay at the end."""
+    if settings.database_url and settings.mqtt_url:
+        return
+    ran_before = all(s.running for s in status(settings.home))
+    with _step(console, "TimescaleDB and mosquitto"):
+        await asyncio.to_thread(up, settings.home)
+    if not ran_before:
+        stack.push_async_callback(asyncio.to_thread, down, settings.home)
+
+
+async def _load_registry(settings: Settings, console: Console) -> None:
+    from shudao.registry.load import load_registry
+    from shudao.registry.tree import VINTAGES
+
+    connection = await connect()
+    try:
+        with _step(console, f"registry: villages of {' and '.join(VINTAGES)}"):
+            await load_registry(connection, vintages=VINTAGES)
+    finally:
+        await connection.close()
+
+
+def _parts(settings: Settings, options: Options, scene: Scene) -> list[Part]:
+    logs = settings.home / "demo"
+    logs.mkdir(parents=True, exist_ok=True)
+    port = _free_port(settings.api_host, settings.api_port)
+    scene.addresses.append(("API", f"http://{settings.api_host}:{port}/docs"))
+
+    def log(name: str) -> Path:
+        path = logs / f"{name}.log"
+        path.write_bytes(b"")
+        return path
+
+    simulate = ["simulate", "--rate", str(options.rate), "--seed", str(options.seed)]
+    return [
+        Part("ingest", ["ingest"], log("ingest")),
+        Part("evaluate", ["evaluate", "--every", "3s"], log("evaluate")),
+        Part("api", ["api", "--host", settings.api_host, "--port", str(port)], log("api")),
+        Part(
+            "simulate", [*simulate, "--progress-json"], log("simulate"),
+            on_report=scene.published.update,
+        ),
+    ]  # fmt: skip
+
+
+def _free_port(host: str, wanted: int) -> int:
+    """The port that was asked for, or another one when somebody listens there."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ShudaoError(f"no port is free on {host}", "set SHUDAO_API_HOST")
+
+
+async def _watch(
+    settings: Settings,
+    options: Options,
+    connection: asyncpg.Connection[Any],
+    stop: asyncio.Event,
+    console: Console,
+) -> bool:
+    goals = load_goals(settings.goals_file)
+    scene = Scene([], goals, settings.vintage, [("Grafana", await _grafana(options, console))])
+    scene.parts = _parts(settings, options, scene)
+    start, began = await read_counts(connection), datetime.now(UTC)
+    async with _running(scene.parts):
+        with Live(console=console, refresh_per_second=4, get_renderable=scene.draw):
+            await _until_stopped(settings, options, connection, stop, scene, start, began)
+            await _wind_down(connection, scene, start)
+        await read_slow(connection, scene.numbers, began, settings.vintage)
+    return _settle(scene, console)
+
+
+@asynccontextmanager
+async def _running(parts: list[Part]) -> AsyncIterator[None]:
+    for part in parts:
+        part.start()
+    try:
+        yield
+    finally:
+        await asyncio.gather(*(p.stop() for p in parts))
+
+
+async def _until_stopped(
+    settings: Settings,
+    options: Options,
+    connection: asyncpg.Connection[Any],
+    stop: asyncio.Event,
+    scene: Scene,
+    start: Counts,
+    began: datetime,
+) -> None:
+    """Refresh the numbers until a signal, the end of the time, or a part that stays down."""
+    end = None if options.seconds is None else time.monotonic() + options.seconds
+    slow_at = 0.0
+    while not stop.is_set() and (end is None or time.monotonic() < end):
+        for part in scene.parts:
+            if part.failed:
+                raise ShudaoError(
+                    f"{part.name} ended: {part.last_words()}", f"its log is {part.log}"
+                )
+        await read_fast(connection, scene.numbers, start)
+        if time.monotonic() >= slow_at:
+            await read_slow(connection, scene.numbers, began, settings.vintage)
+            slow_at = time.monotonic() + _SLOW_EVERY_S
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 1)
+
+
+async def _wind_down(connection: asyncpg.Connection[Any], scene: Scene, start: Counts) -> None:
+    """Stop publishing, and let the ingester catch up with what was published."""
+    scene.note = "stopping: the simulator finishes, the ingester catches up …"
+    simulator = next(p for p in scene.parts if p.name == "simulate")
+    await simulator.stop(within_s=30)
+    patience = time.monotonic() + _CATCH_UP_S
+    while time.monotonic() < patience and not _is_settled(scene):
+        before = scene.numbers.counts.received
+        await asyncio.sleep(0.25)
+        await read_fast(connection, scene.numbers, start)
+        if scene.numbers.counts.received != before:
+            patience = time.monotonic() + _CATCH_UP_S
+    # One more evaluation, over everything that was committed.
+    evaluator = next(p for p in scene.parts if p.name == "evaluate")
+    await evaluator.stop()
+    last = Part("evaluate", ["evaluate"], evaluator.log)
+    last.start()
+    await last.finished(within_s=30)
+
+
+def _is_settled(scene: Scene) -> bool:
+    counts, sent = scene.numbers.counts, scene.published
+    return (
+        bool(sent.get("final"))
+        and counts.stored >= sent["samples"]
+        and counts.quarantined >= sent["malformed"]
+    )
+
+
+def _settle(scene: Scene, console: Console) -> bool:
+    """Print the final table, and say whether the account is even."""
+    counts, sent = scene.numbers.counts, scene.published
+    console.print(goals_table(scene.goals, scene.numbers.progress))
+    samples, malformed = int(sent.get("samples", 0)), int(sent.get("malformed", 0))
+    console.print(
+        f"\npublished {samples:,} samples and {malformed:,} malformed on purpose · "
+        f"committed {counts.stored:,} · quarantined {counts.quarantined:,} · "
+        f"duplicates {counts.duplicates:,}, counted once\n"
+        f"heard from {scene.numbers.prefectures} of 21 prefectures and"
+        f" {scene.numbers.carriers} of 4 carriers",
+        highlight=False,
+    )
+    even = samples > 0 and _is_settled(scene)
+    console.print(
+        "[green]everything that was published is committed[/]"
+        if even
+        else "[bold red]not everything that was published is committed[/]"
+        f" → see the logs in {scene.parts[0].log.parent}"
+    )
+    return even
+
+
+async def _grafana(options: Options, console: Console) -> str:
+    """Push the dashboards to a Grafana that answers, and tell where to look."""
+    if not options.grafana_url:
+        return "none: install Grafana 10 to 12, set GRAFANA_URL and GRAFANA_TOKEN"
+    push = Part("dashboards", ["dashboards", "push"], Path(os.devnull), restart=False)
+    with _step(console, f"dashboards → {options.grafana_url}"):
+        push.start()
+        await push.finished(within_s=60)
+    if push.failed:
+        return f"{options.grafana_url}: not pushed, see `shudao dashboards push`"
+    return f"{options.grafana_url}/d/shudao-province"
