@@ -110,7 +110,7 @@ def _value_checks(stream: Stream, samples: Samples) -> Iterator[Check]:
     if stream.name == "radio":
         yield _radio_contradiction(stream, samples)
     position = [i for i, f in enumerate(stream.fields) if f.name not in _NO_MEASUREMENT]
-    measured = ~np.isnan(values[:, position]).all(axis=1)
+    measured: Bools = np.asarray((~np.isnan(values[:, position])).any(axis=1))
     if stream.name == "radio":
         measured |= _column(stream, samples, "attached") == 0
     yield Reason.EMPTY, ~measured, lambda _: "no field holds a measured value"

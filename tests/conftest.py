@@ -101,7 +101,7 @@ def database_url(services: tuple[str, str]) -> Iterator[str]:
 
 @pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """A connection to the shared database; samples, devices and states are gone before and after."""
+    """A connection to the shared database, which holds only the registry before and after."""
     connection = await asyncpg.connect(database_url)
     await connection.execute(f"TRUNCATE {ROLLUPS_AND_SAMPLES} RESTART IDENTITY")
     await connection.execute("DELETE FROM place WHERE source = 'simulated'")

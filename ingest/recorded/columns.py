@@ -82,7 +82,8 @@ def _milliseconds(text: str, pattern: str | None, zone: ZoneInfo | None) -> floa
 def to_wgs84(east: Floats, north: Floats, crs: str) -> tuple[Floats, Floats]:
     """Degrees (lon, lat); NaN where either coordinate is absent, infinite where out of the CRS."""
     if crs in china.CRSS:
-        lon, lat = china.to_wgs84(east, north, crs)  # type: ignore[arg-type]
+        with np.errstate(invalid="ignore"):  # NaN and infinity go in and come out
+            lon, lat = china.to_wgs84(east, north, crs)
     else:
         lon, lat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(east, north)
     absent = np.isnan(east) | np.isnan(north)

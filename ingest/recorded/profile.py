@@ -229,9 +229,7 @@ class Profile(_Table):
                     f"use some of {', '.join(known)}", "fields", name,
                 )  # fmt: skip
             if self.position is not None and name in ("lon", "lat"):
-                raise wrong(
-                    f"{name} and [position] are given", "keep one of them", "fields", name
-                )
+                raise wrong(f"{name} and [position] are given", "keep one of them", "fields", name)
         if self.position is not None and "lon" not in known:
             raise wrong(f"{self.stream} samples have no position", "remove [position]", "position")
 

@@ -108,7 +108,7 @@ def open_recorded(path: str, layout: FileFormat) -> Iterator[RecordedFile]:
         yield RecordedFile("stdin", sys.stdin.buffer, layout)
         return
     try:
-        raw = Path(path).open("rb")
+        raw = Path(path).open("rb")  # noqa: SIM115 - closed below; only opening may fail here
     except OSError as error:
         raise ShudaoError(f"{path} cannot be opened ({error.strerror})", "correct it") from error
     with raw:

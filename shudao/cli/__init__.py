@@ -15,7 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="蜀道: trusted telemetry for NB-IoT and broadband coverage, from the province to a village.",
+    help="蜀道: trusted telemetry for NB-IoT and broadband coverage, down to a village.",
 )
 app.add_typer(db_app, name="db")
 

@@ -216,17 +216,12 @@ async def test_a_bulk_message_holds_all_streams(
 ) -> None:
     """On the batch topic each object names its device and stream."""
     t = now_ms()
+    reading = {"stream": "reading", "device": "nb-telecom-a", "time": t}
     objects = [
         {"stream": "radio", "device": "nb-telecom-a", **radio(t)},
         {"stream": "broadband", "device": "bb-telecom-a", "time": t, "down_mbps": 93.5, "ipv6": 1},
-        {
-            "stream": "reading",
-            "device": "nb-telecom-a",
-            "time": t,
-            "metric": "battery",
-            "value": 88,
-        },
-        {"stream": "reading", "device": "nb-telecom-a", "time": t, "metric": "mood", "value": 1},
+        {**reading, "metric": "battery", "value": 88},
+        {**reading, "metric": "mood", "value": 1},
         {"stream": "radio", "device": "nb-mobile-b", **radio(t)},
     ]
     receipt = await ingester.store_messages([message("uploader", objects, stream="batch")])

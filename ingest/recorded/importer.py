@@ -1,0 +1,171 @@
+"""Import a recorded file: read, convert, register its devices, store, chunk by chunk.
+
+What this module promises:
+- each chunk is one transaction; stopping, or a failure, leaves whole chunks behind;
+- a line that was imported before is a duplicate and changes no number, so an import that was
+  stopped is simply run again;
+- read = stored + duplicates + quarantined, of every import.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import asyncpg
+import numpy as np
+
+from ingest.batch import Refusal, Samples
+from ingest.check import Limits, check
+from ingest.directory import Devices, Directory
+from ingest.ingester import Ingester
+from ingest.receipt import Receipt
+from ingest.recorded.convert import Converter
+from ingest.recorded.devices import Owner, find_village, register
+from ingest.recorded.load import NamedProfile
+from ingest.recorded.read import RecordedFile, open_recorded
+from shudao.database import connect
+from shudao.errors import ShudaoError
+from shudao.vocabulary import FOREIGN_CARRIER, TECHNOLOGY_IDS
+
+CHUNK_ROWS = 5_000
+"""A test every half hour is then 104 days: as many daily chunks to lock in one transaction."""
+NO_LIMITS = Limits(max_ahead_ms=None, max_age_ms=None)
+"""Recordings are old."""
+
+Progress = Callable[[RecordedFile, Receipt], None]
+
+
+def _silent(_file: RecordedFile, _receipt: Receipt) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class Imported:
+    """What became of a file."""
+
+    file: str
+    topic: str
+    receipt: Receipt = field(default_factory=Receipt)
+    new_devices: int = 0
+    seconds: float = 0.0
+    complete: bool = True
+    """False: stopped before the end."""
+
+
+class Importer:
+    """Imports one file, through the path that every sample takes.
+
+    Args:
+        path: the file, or ``-``.
+        named: its profile.
+        carrier: one of the four, for a recording of one's own; None: a foreign network.
+        place: code of a village where the devices stand, with a carrier only.
+        progress: called after every chunk.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        named: NamedProfile,
+        *,
+        carrier_id: int = FOREIGN_CARRIER,
+        place: str | None = None,
+        progress: Progress = _silent,
+    ) -> None:
+        self._path = path
+        self._named = named
+        self._carrier_id = carrier_id
+        self._place = place
+        self._progress = progress
+        self._stopping = False
+        if place is not None and carrier_id == FOREIGN_CARRIER:
+            raise ShudaoError(
+                "a foreign network stands at no place of ours",
+                "add --carrier, or leave out --place",
+            )
+
+    def stop(self) -> None:
+        """Finish the chunk in hand, then return."""
+        self._stopping = True
+
+    async def run(self, url: str, vintage: str) -> Imported:
+        """Store the file. Raises `ShudaoError`."""
+        owner = await self._owner(url, vintage)
+        ingester = Ingester(url, origin="import", limits=NO_LIMITS)
+        registered: set[str] = set()
+
+        async def store(samples: Samples, refusals: list[Refusal]) -> Receipt:
+            if new := set(samples.device) - registered:
+                imported.new_devices += await self._register(url, new, owner)
+                registered.update(new)
+            return await ingester.store_samples([samples], refusals)
+
+        begun = time.monotonic()
+        try:
+            with open_recorded(self._path, self._named.profile.format) as file:
+                converter = self._converter(file)
+                imported = Imported(file.name, converter.topic)
+                for records in file.chunks(CHUNK_ROWS):
+                    samples, refusals = converter.convert(records, time.time_ns() // 1_000_000)
+                    imported.receipt.add(await store(samples, refusals))
+                    self._progress(file, imported.receipt)
+                    if self._stopping:
+                        imported.complete = False
+                        break
+        finally:
+            await ingester.aclose()
+        imported.seconds = time.monotonic() - begun
+        return imported
+
+    def check(self) -> Imported:
+        """Read and check the file without a database: ``stored`` counts what would be, if new."""
+        begun = time.monotonic()
+        with open_recorded(self._path, self._named.profile.format) as file:
+            converter = self._converter(file)
+            imported = Imported(file.name, converter.topic)
+            for records in file.chunks(CHUNK_ROWS):
+                now_ms = time.time_ns() // 1_000_000
+                samples, refusals = converter.convert(records, now_ms)
+                checked, refused = check(samples, _AnyDevice(self._carrier_id), now_ms, NO_LIMITS)
+                reasons = Counter(r.reason.value for r in [*refusals, *refused])
+                imported.receipt.add(Receipt(len(records), len(checked.rows), 0, reasons))
+                self._progress(file, imported.receipt)
+        imported.seconds = time.monotonic() - begun
+        return imported
+
+    def _converter(self, file: RecordedFile) -> Converter:
+        return Converter(self._named, file.header, file.name, self._carrier_id)
+
+    async def _owner(self, url: str, vintage: str) -> Owner:
+        connection = await connect(url)  # fails at once, with a clear line, if it is not there
+        try:
+            if self._place is None:
+                return Owner(self._carrier_id)
+            return Owner(self._carrier_id, await find_village(connection, self._place, vintage))
+        finally:
+            await connection.close()
+
+    async def _register(self, url: str, names: set[str], owner: Owner) -> int:
+        connection = await connect(url)
+        try:
+            technology_id = TECHNOLOGY_IDS[self._named.profile.technology]
+            return await register(connection, names, technology_id, owner)
+        except asyncpg.UndefinedTableError as error:
+            raise ShudaoError("the database has no schema", "run `shudao db migrate`") from error
+        finally:
+            await connection.close()
+
+
+class _AnyDevice(Directory):
+    """Takes every device as registered."""
+
+    def __init__(self, carrier_id: int) -> None:
+        super().__init__()
+        self._carrier_id = carrier_id
+
+    def devices(self, names: list[str]) -> Devices:
+        ones = np.ones(len(names), np.int64)
+        return Devices(ones, ones * 0, ones * self._carrier_id, ones * 0)
