@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ingest import copy
 from ingest.batch import Batch, Bools, Checked, Refusal
 from ingest.ledger import Ledger, to_datetime
+from ingest.reasons import ADVICE
 from ingest.receipt import Receipt
 from ingest.rollup import Rollup, by_hour, by_minute
 from ingest.statements import (
@@ -121,7 +122,7 @@ class Writer:
             [_text(r.stream) for r in refusals],
             [_text(r.device) for r in refusals],
             [r.reason.value for r in refusals],
-            [_text(r.detail) for r in refusals],
+            [_text(f"{r.detail} → {ADVICE[r.reason]}") for r in refusals],
             [r.payload for r in refusals],
             origin,
         )
