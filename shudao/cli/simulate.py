@@ -1,0 +1,226 @@
+"""``shudao simulate``: a province of simulated devices, and the truth about it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shudao.cli.durations import parse_duration
+from shudao.errors import ShudaoError
+from shudao.vocabulary import CARRIER_IDS, Carrier
+
+if TYPE_CHECKING:
+    from simulators.faults import Faults
+    from simulators.fleet import Fleet
+    from simulators.prepare import Choice
+    from simulators.truth import Truth
+
+app = typer.Typer(help="Simulated devices of the whole province, in a world with a known truth.")
+
+Seed = Annotated[int, typer.Option(help="Of the world: the same seed is the same world.")]
+PANEL = "Faults, as shares of messages"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How to publish: messages a second, gateways, seconds (None: until stopped)."""
+
+    rate: float
+    connections: int
+    history_s: float
+    seconds: float | None
+    as_json: bool
+
+
+@app.callback(invoke_without_command=True)
+def simulate(
+    context: typer.Context,
+    rate: Annotated[float, typer.Option(min=0.1, help="Messages a second.")] = 500.0,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            "--for", metavar="DURATION", parser=parse_duration, help="Stop after that long (60s)."
+        ),
+    ] = None,
+    history: Annotated[
+        float,
+        typer.Option(
+            metavar="DURATION",
+            parser=parse_duration,
+            help="How far back the samples reach that a device's first message holds.",
+        ),
+    ] = "3d",  # type: ignore[assignment]
+    share: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of places whose devices report.")
+    ] = 1.0,
+    devices: Annotated[int | None, typer.Option(min=1, help="At most so many devices.")] = None,
+    carrier: Annotated[
+        list[str] | None, typer.Option(help="Only this carrier's devices; may be repeated.")
+    ] = None,
+    prefecture: Annotated[
+        list[int] | None, typer.Option(help="Only here, as 5101; may be repeated.")
+    ] = None,
+    seed: Seed = 2018,
+    connections: Annotated[int, typer.Option(min=1, max=256, help="Gateways to share it.")] = 4,
+    malformed: Annotated[
+        float, typer.Option(min=0, max=1, rich_help_panel=PANEL, help="Malformed, besides.")
+    ] = 0.001,
+    duplicates: Annotated[
+        float, typer.Option(min=0, max=1, rich_help_panel=PANEL, help="Sent twice.")
+    ] = 0.002,
+    late: Annotated[
+        float, typer.Option(min=0, max=1, rich_help_panel=PANEL, help="Sent after newer ones.")
+    ] = 0.002,
+    shuffled: Annotated[
+        float, typer.Option(min=0, max=1, rich_help_panel=PANEL, help="Histories out of order.")
+    ] = 0.01,
+    progress_json: Annotated[
+        bool, typer.Option("--progress-json", help="Print one JSON object a second.")
+    ] = False,
+) -> None:
+    """Publish radio and broadband samples of simulated devices over MQTT.
+
+    Sensors, probes and drive testers stand at the places of the registry. Each is registered, then
+    publishes its stored history, and later fresh samples, turn by turn. Ctrl-C stops, waits until
+    the broker has acknowledged what is under way, and prints the final counts.
+
+    Examples:  shudao simulate --for 60s --rate 1000          shudao simulate --share 0.1
+               shudao simulate --prefecture 5133 --carrier telecom
+    """
+    if context.invoked_subcommand:
+        return
+    if 0 < history < 60:
+        raise ShudaoError("a history is a minute or more", "write it as 3d, 12h or 5m; 0 for none")
+    from simulators.faults import Faults
+    from simulators.prepare import Choice
+
+    asyncio.run(
+        _simulate(
+            Choice(share, devices, _carriers(carrier), tuple(prefecture or ())),
+            Faults(malformed, duplicates, late, shuffled),
+            seed,
+            Run(rate, connections, history, seconds, progress_json),
+        )
+    )
+
+
+def _carriers(names: list[str] | None) -> tuple[Carrier, ...]:
+    for name in names or ():
+        if name not in CARRIER_IDS:
+            raise ShudaoError(
+                f"there is no carrier '{name}'", f"use one of {', '.join(CARRIER_IDS)}"
+            )
+    return tuple(Carrier(CARRIER_IDS[name]) for name in names or CARRIER_IDS)
+
+
+async def _simulate(choice: Choice, faults: Faults, seed: int, run: Run) -> None:
+    from shudao.database.connect import connect
+    from shudao.settings import get_settings, mqtt_url
+    from simulators.broker import check_broker
+    from simulators.fleet import Fleet
+    from simulators.prepare import prepare
+    from simulators.progress import showing
+    from simulators.register import Registrar
+    from simulators.traffic import Traffic
+
+    url = mqtt_url()
+    await check_broker(url, "shudao-simulate-check")
+    connection = await connect()
+    try:
+        world, reporters = await prepare(connection, get_settings().vintage, seed, choice)
+        traffic = Traffic(
+            world,
+            reporters,
+            start_ms=time.time_ns() // 1_000_000,
+            history_ms=int(run.history_s * 1000),
+            faults=faults,
+        )
+        registrar = Registrar(traffic, world.places, reporters)
+        await registrar.some(connection)
+    finally:
+        await connection.close()
+    print(f"{reporters.devices:,} devices in the world of seed {seed}", file=sys.stderr)
+    fleet = Fleet(url, traffic, rate=run.rate, connections=run.connections)
+    async with showing(fleet.tally, as_json=run.as_json):
+        await _until_stopped(fleet, registrar.run(connect), run.seconds)
+
+
+async def _until_stopped(
+    fleet: Fleet, registering: Coroutine[Any, Any, None], seconds: float | None
+) -> None:
+    from shudao.stopping import on_stop_signal
+
+    task = asyncio.ensure_future(fleet.run(registering))
+    if seconds is not None:
+        asyncio.get_running_loop().call_later(seconds, fleet.stop)
+    with on_stop_signal(fleet.stop, task.cancel, after_s=fleet.patience_s + 5):
+        try:
+            await task
+        except asyncio.CancelledError:
+            raise ShudaoError(
+                f"stopped with {fleet.tally.unacknowledged} messages unacknowledged",
+                "they may or may not have reached the broker",
+            ) from None
+
+
+@app.command()
+def truth(
+    goal: Annotated[str, typer.Option(help="Only this goal; `shudao goals` lists them.")] = "",
+    division: Annotated[str, typer.Option(help="Code of the division that counts.")] = "51",
+    seed: Seed = 2018,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print the truth: which share of a goal's places is really covered in the simulated world.
+
+    Computed from the model, not from samples, so that an estimate can be compared with it.
+
+    Example: shudao simulate truth --goal nbiot-general --division 5133
+    """
+    asyncio.run(_truth(goal, division, seed, as_json=as_json))
+
+
+async def _truth(goal: str, division: str, seed: int, *, as_json: bool) -> None:
+    import msgspec
+
+    from shudao.database.connect import connect
+    from shudao.settings import get_settings
+    from simulators.prepare import read_world
+    from simulators.truth import goals_with_truth, true_coverage
+
+    goals = goals_with_truth(goal)
+    connection = await connect()
+    try:
+        world = await read_world(connection, get_settings().vintage, seed)
+    finally:
+        await connection.close()
+    found = [true_coverage(world, g, division) for g in goals]
+    if not any(t.places for t in found):
+        raise ShudaoError(
+            f"the division {division} has no places that these goals count",
+            "give the first digits of an NBS code, such as 51, 5133 or 513321",
+        )
+    if as_json:
+        print(msgspec.json.encode({"division": division, "seed": seed, "goals": found}).decode())
+    else:
+        _print_table(found, division, seed)
+
+
+def _print_table(found: list[Truth], division: str, seed: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title=f"True coverage of {division} in the world of seed {seed}", title_justify="left"
+    )
+    for name in ("goal", "places", "any carrier", *CARRIER_IDS):
+        table.add_column(name, justify="left" if name == "goal" else "right")
+    for truth in found:
+        shares = [truth.share_any, *(truth.share_by(k) for k in Carrier)]
+        table.add_row(truth.goal, f"{truth.places:,}", *(f"{share:.1%}" for share in shares))
+    Console().print(table)

@@ -1,0 +1,129 @@
+"""The world's true state for each goal: computed from the model, never from samples.
+
+The share of good samples of a place follows in closed form: RSRP is normal around the mean of the
+place (so "no cell" is simply a very low RSRP), SINR is the smaller of a thermal and an
+interference-limited one; download is the line's rate times a normal ratio. A place is covered by
+a carrier when that share reaches the goal's; it is covered by any when one of the four covers it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from shudao.errors import ShudaoError
+from shudao.goals import Criteria, Goal, load_goals
+from shudao.vocabulary import Carrier, Technology
+from simulators import constants as c
+from simulators.draws import Floats
+from simulators.places import Bools, Places
+from simulators.propagation import NOISE_DBM
+from simulators.world import World, normal_cdf
+
+WITHOUT_TRUTH = ("site", "wlan")
+"""Kinds of places that this world does not have."""
+
+
+class Truth(msgspec.Struct, frozen=True):
+    """Covered places of one goal: in all, by any carrier, and by each of the four."""
+
+    goal: str
+    places: int
+    covered_any: int
+    covered_by: dict[str, int]
+
+    @property
+    def share_any(self) -> float:
+        """Covered by any carrier, as a fraction; 0 when there are no places."""
+        return self.covered_any / self.places if self.places else 0.0
+
+    def share_by(self, carrier: Carrier) -> float:
+        """Covered by one carrier, as a fraction."""
+        return self.covered_by[carrier.name.lower()] / self.places if self.places else 0.0
+
+
+def true_coverage(world: World, goal: Goal, division: str = "51") -> Truth:
+    """How many of the goal's places in a division (code of any length) are truly covered."""
+    rows = counted_places(world, goal) & _inside(world.places, division)
+    covered = covered_places(world, goal)[rows]
+    by = {carrier.name.lower(): int(covered[:, carrier - 1].sum()) for carrier in Carrier}
+    return Truth(goal.id, int(rows.sum()), int(covered.any(axis=1).sum()), by)
+
+
+def goals_with_truth(only: str = "") -> list[Goal]:
+    """The goals of the goals file that this world can tell the truth about, or one of them.
+
+    Raises `ShudaoError` for a goal that is not there.
+    """
+    goals = [g for g in load_goals() if g.places.kind not in WITHOUT_TRUTH]
+    chosen = [g for g in goals if only in ("", g.id)]
+    if not chosen:
+        raise ShudaoError(
+            f"there is no goal '{only}' with a truth",
+            f"use one of {', '.join(g.id for g in goals)}",
+        )
+    return chosen
+
+
+def _inside(places: Places, division: str) -> Bools:
+    codes = np.where(places.is_segment, places.county.astype(str), places.code)
+    return np.strings.startswith(codes, division)
+
+
+def counted_places(world: World, goal: Goal) -> Bools:
+    """Which places the goal counts; an information station stands for its village."""
+    places, kind = world.places, goal.places.kind
+    if kind in WITHOUT_TRUTH:
+        return np.zeros(len(places), np.bool_)
+    if kind == "segment":
+        return places.is_segment.copy()
+    if kind == "station":
+        return places.is_village.copy()
+    if goal.places.subkinds is None:
+        return ~places.is_segment
+    of_subkind = {
+        "village": places.is_village,
+        "community": places.is_community,
+        "special": ~(places.is_village | places.is_community | places.is_segment),
+    }
+    return np.asarray(np.any([of_subkind[s] for s in goal.places.subkinds], axis=0), np.bool_)
+
+
+def covered_places(world: World, goal: Goal) -> Bools:
+    """Whether each place is covered, by carrier: shape (places, 4)."""
+    return good_share(world, goal) >= goal.criteria.share
+
+
+def good_share(world: World, goal: Goal) -> Floats:
+    """The expected share of good samples at each place, by carrier: shape (places, 4).
+
+    A probe of several radio technologies sends as many samples of each, hence the mean.
+    """
+    technologies = [Technology(i) for i in goal.evidence.technology_ids]
+    if goal.evidence.stream == "broadband":
+        return _good_tests(world, goal.criteria, technologies)
+    shares = [_good_signal(world, goal.criteria, t) for t in technologies if t in world.layers]
+    return np.mean(shares, axis=0) if shares else np.zeros((len(world.places), len(Carrier)))
+
+
+def _good_signal(world: World, criteria: Criteria, technology: Technology) -> Floats:
+    assert criteria.rsrp_dbm is not None, "a radio goal has an RSRP threshold"
+    layer = world.layers[technology]
+    if criteria.sinr_db is None:
+        return normal_cdf((layer.rsrp_dbm - criteria.rsrp_dbm) / c.FADING_DB)
+    needed_rsrp = max(criteria.rsrp_dbm, criteria.sinr_db + NOISE_DBM)
+    strong = normal_cdf((layer.rsrp_dbm - needed_rsrp) / c.FADING_DB)
+    clean = normal_cdf((layer.sinr_db - criteria.sinr_db) / layer.model.sinr_db[2])
+    return strong * clean
+
+
+def _good_tests(world: World, criteria: Criteria, technologies: list[Technology]) -> Floats:
+    fixed = world.fixed
+    evidence = np.isin(fixed.technology, technologies)
+    if criteria.ipv6:
+        return np.where(evidence, fixed.ipv6_share, 0.0)
+    assert criteria.down_mbps is not None, "a broadband goal has a speed or IPv6"
+    mean, deviation = c.RATE_RATIO
+    with np.errstate(divide="ignore"):
+        needed = criteria.down_mbps / fixed.rate_mbps
+    return np.where(evidence, normal_cdf((mean - needed) / deviation), 0.0)

@@ -1,0 +1,231 @@
+import json
+from collections import Counter, defaultdict
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shudao.streams import STREAMS, StreamName
+from shudao.vocabulary import CARRIER_IDS, TECHNOLOGY_IDS
+from simulators.devices import Population, Role, population
+from simulators.faults import Faults
+from simulators.messages import Message
+from simulators.places import Places
+from simulators.traffic import Traffic
+from simulators.world import World, build_world
+
+START = 1_600_000_000_000
+DAY = 86_400_000
+NONE = Faults(0, 0, 0, 0)
+
+
+def traffic(
+    world: World,
+    reporters: Population | None = None,
+    faults: Faults = NONE,
+    history_ms: int = 3 * DAY,
+) -> Traffic:
+    everyone = population(world, devices=3_000) if reporters is None else reporters
+    return Traffic(world, everyone, start_ms=START, history_ms=history_ms, faults=faults)
+
+
+def take(source: Traffic, count: int, now_ms: int = START) -> list[Message]:
+    """So many messages, in blocks as a fleet takes them."""
+    return [m for _ in range(count // 100) for m in source.take(100, now_ms)]
+
+
+def samples(message: Message) -> list[dict[str, Any]]:
+    body = json.loads(message.payload)
+    return body if isinstance(body, list) else [body]
+
+
+def drivers(world: World) -> Population:
+    everyone = population(world)
+    first = int(np.flatnonzero(everyone.role == Role.DRIVE)[0])
+    tester = np.flatnonzero(everyone.device == everyone.device[first])
+    return Population(
+        everyone.role[tester], everyone.place[tester], everyone.carrier[tester],
+        everyone.technology[tester], everyone.device[tester] * 0, everyone.label,
+    )  # fmt: skip
+
+
+def test_the_same_seed_gives_the_same_bytes(places: Places, world: World) -> None:
+    """Topics and payloads of histories, fresh samples and faults, however they are taken."""
+    faults = Faults(0.05, 0.05, 0.05, 0.2)
+    one = traffic(build_world(places, world.seed), faults=faults)
+    two = traffic(world, faults=faults)
+    now = START + 5_000
+    first = [m for _ in range(40) for m in one.take(100, now)]
+    second = [m for _ in range(80) for m in two.take(50, now)]
+    assert len(second) > 3_900
+    for here, there in zip(first, second, strict=False):
+        assert (here.topic, here.payload, here.kind) == (there.topic, there.payload, there.kind)
+
+
+def test_another_seed_gives_other_bytes(places: Places, world: World) -> None:
+    """No payload of two seeds is the same."""
+    other = build_world(places, world.seed + 1)
+    here = {m.payload for m in take(traffic(world), 1_000)}
+    assert not here & {m.payload for m in take(traffic(other), 1_000)}
+
+
+def check_contract(message: Message, sample: dict[str, Any]) -> None:
+    """What shudao/streams.py asks of one sample on a topic."""
+    prefix, version, carrier, stream, device = message.topic.split("/")
+    assert (prefix, version) == ("shudao", "v1")
+    assert carrier in CARRIER_IDS
+    assert device.split("-")[1] == carrier
+    name: StreamName = "broadband" if stream == "broadband" else "radio"
+    assert stream == name
+    fields = {f.name: f for f in STREAMS[name].fields}
+    assert set(sample) <= {"time", "technology", *fields}
+    assert isinstance(sample["time"], int)
+    assert sample.get("technology", "nr") in TECHNOLOGY_IDS
+    for key in set(sample) & set(fields):
+        assert fields[key].low <= sample[key] <= fields[key].high, (key, sample)
+        assert not fields[key].is_integer or isinstance(sample[key], int), (key, sample)
+    if sample.get("attached") == 0:
+        assert "rsrp_dbm" not in sample
+    else:
+        assert "rsrp_dbm" in sample or "down_mbps" in sample
+
+
+def test_every_payload_is_as_the_contract_says(world: World) -> None:
+    """Histories and fresh samples of all roles, 6,000 messages."""
+    everyone = population(world, share=0.01)
+    source = traffic(world, everyone)
+    messages = take(source, 3_000) + take(traffic(world, everyone, history_ms=0), 3_000)
+    seen = Counter(m.topic.split("/")[4].split("-")[0] for m in messages)
+    assert set(seen) >= {"nb", "probe", "station", "ftth", "dsl", "sat", "drive"}
+    for message in messages:
+        found = samples(message)
+        assert len(found) == message.samples
+        for sample in found:
+            check_contract(message, sample)
+
+
+def test_a_history_fills_the_days_before_the_start(world: World) -> None:
+    """21 samples of NB-IoT on three days or more, 4G and 5G by turns, 6 broadband tests."""
+    by_role = defaultdict(list)
+    for message in take(traffic(world), 1_000):
+        by_role[message.topic.split("/")[4].split("-")[0]].append(samples(message))
+    for role, count in {"nb": 21, "probe": 42, "station": 21, "ftth": 6}.items():
+        for found in by_role[role]:
+            times = [s["time"] for s in found]
+            assert len(set(times)) == count
+            assert START - 3 * DAY - 2 <= min(times) <= max(times) < START
+            assert len({t // DAY for t in times}) >= 3
+    for found in by_role["probe"]:
+        assert sum(s.get("technology") == "nr" for s in found) == 21
+
+
+def test_a_device_never_sends_two_samples_of_one_instant(world: World) -> None:
+    """Histories, then fresh samples faster than the clock ticks, also of testers."""
+    for who in (population(world, devices=40), drivers(world)):
+        source = traffic(world, who)
+        seen: set[tuple[str, int]] = set()
+        for _ in range(20):
+            for message in source.take(100, START + 3):
+                for sample in samples(message):
+                    key = (message.topic, sample["time"])
+                    assert key not in seen
+                    seen.add(key)
+
+
+def test_runs_at_other_times_never_share_an_instant(world: World) -> None:
+    """Fresh samples of one run are not in the history of the next: odd and even milliseconds."""
+    histories = take(traffic(world), 1_000)
+    fresh = take(traffic(world, history_ms=0), 1_000, START + 10)
+    assert {s["time"] % 2 for m in histories for s in samples(m)} == {0}
+    assert {s["time"] % 2 for m in fresh for s in samples(m)} == {1}
+
+
+def test_a_tester_moves_along_its_corridor(world: World) -> None:
+    """Ordered by time, three samples in each kilometre, then the next; 400 m from its middle."""
+    who = drivers(world)
+    fixes = []
+    for message in traffic(world, who).take(len(who), START):
+        fixes += [(s["time"], s["lon"], s["lat"]) for s in samples(message)]
+    stops = sorted(who.place.tolist(), key=lambda row: world.places.code[row])
+    for i, (_, lon, lat) in enumerate(sorted(fixes)):
+        stop = stops[i // 3 % len(stops)]
+        north = 111.2 * (lat - world.places.lat[stop])
+        east = 111.2 * (lon - world.places.lon[stop]) * np.cos(np.radians(lat))
+        assert np.hypot(north, east) < 0.4
+    assert len({(lon, lat) for _, lon, lat in fixes}) > 0.9 * len(fixes), "it does not stand still"
+
+
+def test_after_the_histories_come_single_fresh_samples(world: World) -> None:
+    """An object, timed now, from the same devices in the same order."""
+    who = population(world, devices=200)
+    source = traffic(world, who)
+    first = [m for _ in range(10) for m in source.take(len(who), START) if len(samples(m)) > 1]
+    assert len(first) == len(who)
+    later = source.take(len(who), START + 60_001)
+    assert {len(samples(m)) for m in later} == {1}
+    assert {samples(m)[0]["time"] - START for m in later} == {60_001}
+    assert all(m.payload.startswith(b"{") for m in later)
+
+
+def test_faults_come_in_their_shares_and_are_what_they_say(world: World) -> None:
+    """Of 5,000 messages a twentieth twice, a fiftieth malformed, all counted by kind."""
+    who = population(world, devices=5_000)
+    messages = take(traffic(world, who, Faults(0.02, 0.05, 0, 0)), 5_000)
+    kinds = Counter(m.kind for m in messages)
+    assert kinds["valid"] == 5_000
+    assert 180 < kinds["duplicate"] < 330
+    assert 60 < kinds["malformed"] < 150
+    valid = {(m.topic, m.payload) for m in messages if m.kind == "valid"}
+    assert all((m.topic, m.payload) in valid for m in messages if m.kind == "duplicate")
+    broken = [m for m in messages if m.kind == "malformed"]
+    assert len({m.payload for m in broken}) == len(broken)
+    for message in broken:
+        with pytest.raises((AssertionError, TypeError, json.JSONDecodeError)):
+            check_without_serial(message)
+
+
+def check_without_serial(message: Message) -> None:
+    sample = samples(message)[0]
+    del sample["serial"]
+    check_contract(message, sample)
+
+
+def test_late_messages_come_after_newer_ones_and_none_is_lost(world: World) -> None:
+    """All fresh samples arrive, some out of order."""
+    who = population(world, devices=50)
+    source = traffic(world, who, Faults(0, 0, 0.1, 0), history_ms=0)
+    times = []
+    for i in range(200):
+        for message in source.take(10, START + 100 * i):
+            times.append((message.topic, samples(message)[0]["time"]))
+    punctual = traffic(world, who, history_ms=0)
+    expected = [
+        (m.topic, samples(m)[0]["time"])
+        for i in range(200)
+        for m in punctual.take(10, START + 100 * i)
+    ]
+    assert times != expected[: len(times)]
+    assert set(times) <= set(expected)
+    early = set(expected[:1_400])
+    assert early <= set(times), "what was held back comes after at most 500 others"
+
+
+def test_shuffled_histories_hold_the_same_samples(world: World) -> None:
+    """Out of order inside, nothing lost."""
+    who = population(world, devices=200)
+    plain, mixed = (
+        traffic(world, who, faults).take(len(who), START) for faults in (NONE, Faults(0, 0, 0, 1))
+    )
+    for one, two in zip(plain, mixed, strict=True):
+        assert one.payload != two.payload
+        assert samples(one) == sorted(samples(two), key=lambda s: s["time"])
+
+
+def test_nobody_reports_before_being_ready(world: World) -> None:
+    """Only registered reporters have their turn; the others wait."""
+    source = traffic(world)
+    source.ready = 30
+    assert len(source.take(100, START)) == 30
+    assert source.take(100, START) == []
+    source.ready = 50
+    assert len(source.take(100, START)) == 20
