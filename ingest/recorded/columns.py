@@ -80,10 +80,14 @@ def _milliseconds(text: str, pattern: str | None, zone: ZoneInfo | None) -> floa
 
 
 def to_wgs84(east: Floats, north: Floats, crs: str) -> tuple[Floats, Floats]:
-    """Degrees (lon, lat); NaN where either coordinate is absent, infinite where out of the CRS."""
+    """Degrees (lon, lat): NaN where either coordinate is absent, out of range where it is out
+    of the CRS.
+    """
+    lon, lat = east.copy(), north.copy()
     if crs in china.CRSS:
-        with np.errstate(invalid="ignore"):  # NaN and infinity go in and come out
-            lon, lat = china.to_wgs84(east, north, crs)
+        # Degrees that are none stay as they are: the shift is defined for degrees only.
+        real = (np.abs(east) <= 180) & (np.abs(north) <= 90)
+        lon[real], lat[real] = china.to_wgs84(east[real], north[real], crs)
     else:
         lon, lat = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(east, north)
     absent = np.isnan(east) | np.isnan(north)

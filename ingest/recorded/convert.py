@@ -15,8 +15,8 @@ from ingest.batch import Bools, Floats, Refusal, Samples
 from ingest.reasons import Reason
 from ingest.recorded import columns
 from ingest.recorded.load import NamedProfile
-from ingest.recorded.profile import FILE
-from ingest.recorded.read import Record
+from ingest.recorded.profile import FILE, placeholders
+from ingest.recorded.read import STDIN_NAME, Record
 from shudao.errors import ShudaoError
 from shudao.vocabulary import TECHNOLOGY_IDS
 
@@ -60,7 +60,7 @@ class Converter:
         carrier_id: whom its devices belong to.
 
     Raises:
-        ShudaoError: when columns that the profile reads are missing.
+        ShudaoError: when columns that the profile reads are missing, or the file's own name.
     """
 
     def __init__(self, named: NamedProfile, header: list[str], file: str, carrier_id: int) -> None:
@@ -73,6 +73,11 @@ class Converter:
                 f"{file} lacks {len(missing)} of the columns that profile {named.name} reads:"
                 f" {', '.join(missing)}",
                 f"is it the right profile? It is for: {named.profile.title}",
+            )
+        if file == STDIN_NAME and FILE in placeholders(named.profile.device):
+            raise ShudaoError(
+                f"profile {named.name} names devices after the file; standard input has no name",
+                "import the file itself",
             )
         self._at = {name: header.index(name) for name in named.profile.columns}
         self.topic = f"import/{named.name}/{file}"

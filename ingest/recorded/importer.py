@@ -12,12 +12,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
-import asyncpg
 import numpy as np
 
-from ingest.batch import Refusal, Samples
 from ingest.check import Limits, check
 from ingest.directory import Devices, Directory
 from ingest.ingester import Ingester
@@ -59,9 +58,9 @@ class Importer:
     """Imports one file, through the path that every sample takes.
 
     Args:
-        path: the file, or ``-``.
+        path: the file, or ``-`` for standard input.
         named: its profile.
-        carrier: one of the four, for a recording of one's own; None: a foreign network.
+        carrier_id: one of the four, for a recording of one's own; else a foreign network.
         place: code of a village where the devices stand, with a carrier only.
         progress: called after every chunk.
     """
@@ -93,31 +92,28 @@ class Importer:
 
     async def run(self, url: str, vintage: str) -> Imported:
         """Store the file. Raises `ShudaoError`."""
-        owner = await self._owner(url, vintage)
-        ingester = Ingester(url, origin="import", limits=NO_LIMITS)
-        registered: set[str] = set()
-
-        async def store(samples: Samples, refusals: list[Refusal]) -> Receipt:
-            if new := set(samples.device) - registered:
-                imported.new_devices += await self._register(url, new, owner)
-                registered.update(new)
-            return await ingester.store_samples([samples], refusals)
-
         begun = time.monotonic()
-        try:
-            with open_recorded(self._path, self._named.profile.format) as file:
-                converter = self._converter(file)
-                imported = Imported(file.name, converter.topic)
-                for records in file.chunks(CHUNK_ROWS):
-                    samples, refusals = converter.convert(records, time.time_ns() // 1_000_000)
-                    imported.receipt.add(await store(samples, refusals))
-                    self._progress(file, imported.receipt)
-                    if self._stopping:
-                        imported.complete = False
-                        break
-        finally:
-            await ingester.aclose()
+        with open_recorded(self._path, self._named.profile.format) as file:
+            converter = self._converter(file)
+            owner = await self._owner(url, vintage)
+            async with aclosing(Ingester(url, origin="import", limits=NO_LIMITS)) as ingester:
+                imported = await self._store(file, converter, ingester, _Registrar(url, owner))
         imported.seconds = time.monotonic() - begun
+        return imported
+
+    async def _store(
+        self, file: RecordedFile, converter: Converter, ingester: Ingester, registrar: _Registrar
+    ) -> Imported:
+        imported = Imported(file.name, converter.topic)
+        technology_id = TECHNOLOGY_IDS[self._named.profile.technology]
+        for records in file.chunks(CHUNK_ROWS):
+            samples, refusals = converter.convert(records, time.time_ns() // 1_000_000)
+            imported.new_devices += await registrar.register(set(samples.device), technology_id)
+            imported.receipt.add(await ingester.store_samples([samples], refusals))
+            self._progress(file, imported.receipt)
+            if self._stopping:
+                imported.complete = False
+                break
         return imported
 
     def check(self) -> Imported:
@@ -142,21 +138,34 @@ class Importer:
     async def _owner(self, url: str, vintage: str) -> Owner:
         connection = await connect(url)  # fails at once, with a clear line, if it is not there
         try:
+            if await connection.fetchval("SELECT to_regclass('device')") is None:
+                raise ShudaoError("the database has no schema", "run `shudao db migrate`")
             if self._place is None:
                 return Owner(self._carrier_id)
             return Owner(self._carrier_id, await find_village(connection, self._place, vintage))
         finally:
             await connection.close()
 
-    async def _register(self, url: str, names: set[str], owner: Owner) -> int:
-        connection = await connect(url)
+
+class _Registrar:
+    """Registers the devices of a file, each when it first appears."""
+
+    def __init__(self, url: str, owner: Owner) -> None:
+        self._url = url
+        self._owner = owner
+        self._known: set[str] = set()
+
+    async def register(self, names: set[str], technology_id: int) -> int:
+        """How many were new. Raises `ShudaoError`."""
+        if not (unseen := names - self._known):
+            return 0
+        connection = await connect(self._url)
         try:
-            technology_id = TECHNOLOGY_IDS[self._named.profile.technology]
-            return await register(connection, names, technology_id, owner)
-        except asyncpg.UndefinedTableError as error:
-            raise ShudaoError("the database has no schema", "run `shudao db migrate`") from error
+            new = await register(connection, unseen, technology_id, self._owner)
         finally:
             await connection.close()
+        self._known |= unseen
+        return new
 
 
 class _AnyDevice(Directory):

@@ -192,7 +192,7 @@ class Profile(_Table):
     @property
     def device_columns(self) -> list[str]:
         """Columns that the device template fills in."""
-        return [name for name in _placeholders(self.device) if name != FILE]
+        return [name for name in placeholders(self.device) if name != FILE]
 
     @property
     def columns(self) -> list[str]:
@@ -235,7 +235,7 @@ class Profile(_Table):
 
     def _check_device(self) -> None:
         try:
-            names = _placeholders(self.device)
+            names = placeholders(self.device)
         except ValueError as error:
             raise wrong(
                 f"the template cannot be read: {error}", 'write "probe-{column}"', "device"
@@ -244,5 +244,6 @@ class Profile(_Table):
             raise wrong("a placeholder names no column", 'write "probe-{column}"', "device")
 
 
-def _placeholders(template: str) -> list[str]:
+def placeholders(template: str) -> list[str]:
+    """What a template fills in. Raises `ValueError` when its braces do not match."""
     return [name for _, name, _, _ in Formatter().parse(template) if name is not None]

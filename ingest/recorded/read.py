@@ -21,7 +21,7 @@ from typing import BinaryIO, NamedTuple
 from ingest.recorded.profile import FileFormat
 from shudao.errors import ShudaoError
 
-STDIN = "-"
+STDIN, STDIN_NAME = "-", "stdin"
 
 
 class Record(NamedTuple):
@@ -68,7 +68,7 @@ class RecordedFile:
         except (OSError, EOFError, zlib.error) as error:
             raise ShudaoError(
                 f"{self.name} cannot be read to its end ({error})",
-                "get the file again; what was read before is stored and will not count twice",
+                "get the file again; what is stored already will not count twice",
             ) from error
 
     def _read_header(self) -> list[str]:
@@ -105,12 +105,14 @@ def open_recorded(path: str, layout: FileFormat) -> Iterator[RecordedFile]:
     if path == STDIN:
         if sys.stdin.isatty():
             raise ShudaoError("nothing is piped in", "use: … | shudao import - --profile NAME")
-        yield RecordedFile("stdin", sys.stdin.buffer, layout)
+        yield RecordedFile(STDIN_NAME, sys.stdin.buffer, layout)
         return
     try:
         raw = Path(path).open("rb")  # noqa: SIM115 - closed below; only opening may fail here
     except OSError as error:
-        raise ShudaoError(f"{path} cannot be opened ({error.strerror})", "correct it") from error
+        raise ShudaoError(
+            f"{path} cannot be opened ({error.strerror})", "correct the path"
+        ) from error
     with raw:
         yield RecordedFile(Path(path).name.removesuffix(".gz"), raw, layout)
 
