@@ -7,7 +7,12 @@ import sys
 
 import typer
 
-from shudao.cli.db import app as db_app
+from shudao.cli import dashboards, db, local, registry, simulate
+from shudao.cli.demo import demo
+from shudao.cli.evaluate import evaluate
+from shudao.cli.goals import goals
+from shudao.cli.import_ import import_file
+from shudao.cli.ingest import ingest
 from shudao.errors import ShudaoError
 
 app = typer.Typer(
@@ -17,7 +22,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="蜀道: trusted telemetry for NB-IoT and broadband coverage, down to a village.",
 )
-app.add_typer(db_app, name="db")
+app.command()(demo)
+app.command()(ingest)
+app.add_typer(simulate.app, name="simulate")
+app.command("import")(import_file)
+app.command()(evaluate)
+app.command()(goals)
+app.add_typer(registry.app, name="registry")
+app.add_typer(dashboards.app, name="dashboards")
+app.add_typer(local.app, name="local")
+app.add_typer(db.app, name="db")
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ class Scene:
         table.add_row("隔离 quarantined", f"[yellow]{counts.quarantined:,}[/]",
                       f"{sent.get('malformed', 0):,} sent malformed on purpose")  # fmt: skip
         table.add_row("时延 lag", _milliseconds(self.numbers.lag_mean_ms),
-                      f"arrival to commit; worst {_milliseconds(self.numbers.lag_max_ms)}")  # fmt: skip
+                      f"to commit; worst {_milliseconds(self.numbers.lag_max_ms)}")  # fmt: skip
         table.add_row("市州 prefectures", f"{self.numbers.prefectures}/21",
                       f"carriers {self.numbers.carriers}/4")  # fmt: skip
         return Panel(table, title=f"样本 Samples · {elapsed:,.0f} s", border_style="cyan")
