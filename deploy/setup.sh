@@ -141,7 +141,7 @@ install_services() {
       /etc/postgresql-common/createcluster.conf
   fi
   install_packages "${packages[@]}"
-  if [ -n "$new_mosquitto" ] && have systemctl; then as_root systemctl disable mosquitto; fi
+  if [ -n "$new_mosquitto" ]; then as_root update-rc.d mosquitto disable; fi # systemd's too
 }
 
 install_packages() {

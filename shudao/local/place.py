@@ -63,6 +63,7 @@ def prepare(home: Path) -> Place:
         home.mkdir(parents=True, exist_ok=True)
         data = home / "data"
         if not data.exists():
+            data.unlink(missing_ok=True)  # a link whose target was deleted
             _own(data, user)
             if not _reaches(user, data):
                 _move_elsewhere(data, user)

@@ -38,7 +38,7 @@ def test_reader_may_not(reader: Rows, statement: str) -> None:
     reader.execute("SET default_transaction_read_only = off")
     reader.commit()
     with pytest.raises((errors.InsufficientPrivilege, errors.ObjectNotInPrerequisiteState)):
-        reader.execute(statement)  # type: ignore[call-overload]
+        reader.execute(statement)
 
 
 def test_reader_starts_read_only_and_with_a_time_limit(reader: Rows) -> None:

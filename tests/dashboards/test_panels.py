@@ -28,8 +28,8 @@ NUMBERS = {"int2", "int4", "int8", "float8", "numeric"}
 
 def run(connection: Rows, sql: str) -> tuple[dict[str, str], list[tuple[object, ...]]]:
     """Columns with their types, and rows."""
-    cursor = connection.execute(sql)  # type: ignore[call-overload]
-    columns = cursor.description
+    cursor = connection.execute(sql)
+    columns = cursor.description or []
     types = {c.name: connection.adapters.types[c.type_code].name for c in columns}
     return types, cursor.fetchall()
 

@@ -37,8 +37,8 @@ def fingerprint(url: str) -> dict[str, str | None]:
     with psycopg.connect(url) as connection:
         return {
             table: connection.execute(
-                f"SELECT md5(string_agg(t::text, E'\\n' ORDER BY t::text)) FROM {table} t"  # type: ignore[arg-type]
-            ).fetchone()[0]  # type: ignore[index]
+                f"SELECT md5(string_agg(t::text, E'\\n' ORDER BY t::text)) FROM {table} t"
+            ).fetchone()[0]
             for table in COUNTED
         }
 
@@ -46,7 +46,7 @@ def fingerprint(url: str) -> dict[str, str | None]:
 def rows_of(url: str, query: str, *values: Any) -> list[dict[str, Any]]:
     """Rows as dictionaries."""
     with psycopg.connect(url, row_factory=dict_row) as connection:
-        return connection.execute(query, values).fetchall()  # type: ignore[arg-type]
+        return connection.execute(query, values).fetchall()
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def imported_twice(server: str, profile: str, *paths: Path) -> Iterator[Twice]:
     name = f"shudao_import_{profile}_{os.getpid()}"
     url = with_database(server, name)
     with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # type: ignore[arg-type]
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")  # type: ignore[arg-type]
+        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
         try:
             migrate(url)
             _widen_chunks(url)
@@ -87,7 +87,7 @@ def imported_twice(server: str, profile: str, *paths: Path) -> Iterator[Twice]:
             second = {p.name: import_once(url, p, profile) for p in paths}
             yield Twice(url, first, second, after_first, fingerprint(url))
         finally:
-            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # type: ignore[arg-type]
+            admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 def _widen_chunks(url: str) -> None:

@@ -283,6 +283,14 @@ def test_interrupted_creation_is_done_again(tmp_path: Path) -> None:
     assert not data.exists()
 
 
+def test_deleted_data_is_made_again(tmp_path: Path) -> None:
+    """A link to data that someone deleted does not stand in the way of new data."""
+    (tmp_path / "data").symlink_to(tmp_path / "deleted")
+    place = prepare(tmp_path)
+    assert place.data.is_dir()
+    place.data.rmdir()
+
+
 def test_home_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
     """A home below a file is refused with what to do."""
     (tmp_path / "file").touch()

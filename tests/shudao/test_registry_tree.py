@@ -115,7 +115,7 @@ names = st.text(st.characters(codec="utf-8", categories=["L", "N"]), min_size=1)
 @given(st.lists(st.tuples(st.lists(st.integers(1, 3), min_size=5, max_size=5), names), max_size=30))
 def test_packing_loses_nothing(paths: list[tuple[list[int], str]]) -> None:
     """Any tree comes back as it was, names that begin with digits included."""
-    tree = {}
+    tree: dict[str, str] = {}
     for path, name in paths:
         digits = [f"{path[i]:0{w}d}" for i, w in enumerate((2, 2, 2, 3, 3))]
         tree |= {"".join(digits)[:length]: name for length in CODE_LENGTHS}

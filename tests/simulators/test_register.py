@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
@@ -11,7 +11,7 @@ from simulators.register import Registrar, register_devices, register_stations
 from simulators.traffic import Traffic
 
 VINTAGE = "2018-10-31"
-Connection = asyncpg.Connection[Any]
+Connection: TypeAlias = "asyncpg.Connection[Any]"
 
 
 async def test_every_administrative_village_gets_its_station_once(connection: Connection) -> None:

@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
 
 CODE = "from shudao.cli import main; main()"
-Connection = asyncpg.Connection[Any]
+Connection: TypeAlias = "asyncpg.Connection[Any]"
 
 
 def start(database_url: str, mqtt_url: str, *arguments: str) -> subprocess.Popen[str]:

@@ -1,0 +1,88 @@
+"""``shudao api``: the HTTP API."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from typing import Annotated
+
+import typer
+
+from shudao.errors import ShudaoError
+
+
+def api(
+    host: Annotated[str, typer.Option(help="Address to listen on; SHUDAO_API_HOST.")] = "",
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; SHUDAO_API_PORT, else 8000.")
+    ] = None,
+) -> None:
+    """Serve goals, progress and villages over HTTP; documentation is at /docs.
+
+    SIGTERM or Ctrl-C finishes the requests in hand.
+
+    Example: shudao api --port 8080
+    """
+    import uvloop
+
+    from shudao.settings import get_settings
+
+    settings = get_settings()
+    listening = listen(host or settings.api_host, settings.api_port if port is None else port)
+    with listening:
+        uvloop.run(_serve(listening))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises `ShudaoError` when that cannot be."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(2048)
+    except (OSError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise ShudaoError(
+                f"port {port} on {host} is in use",
+                f"stop what listens there, or choose another: --port {port + 1}",
+            ) from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ShudaoError(
+            f"cannot listen on {host} port {port}: {reason}", "choose another --host or --port"
+        ) from error
+    return listening
+
+
+async def _serve(listening: socket.socket) -> None:
+    from contextlib import contextmanager
+
+    import structlog
+    import uvicorn
+
+    from api.app import create_app
+    from shudao.database import connect
+    from shudao.stopping import on_stop_signal
+
+    class Server(uvicorn.Server):
+        """Leaves signals to `on_stop_signal`, so that a stop exits with 0."""
+
+        capture_signals = contextmanager(lambda self: (yield))
+
+    await (await connect()).close()  # fail at once, with a clear line, if it is not there
+    config = uvicorn.Config(
+        create_app(), access_log=False, log_level="warning", timeout_graceful_shutdown=10
+    )
+    server = Server(config)
+    host, port = listening.getsockname()[:2]
+    structlog.get_logger().info("listening", url=f"http://{host}:{port}", docs="/docs")
+    with on_stop_signal(
+        lambda: setattr(server, "should_exit", True),
+        lambda: setattr(server, "force_exit", True),
+        after_s=12,
+    ):
+        await server.serve(sockets=[listening])
+    structlog.get_logger().info("stopped")
