@@ -21,8 +21,8 @@ check: setup  ## lint, formatting, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: setup  ## measure the throughput of this machine (ARGS="--help")
-	@$(BIN)/shudao bench $(ARGS)
+bench: setup  ## measure the throughput of this machine
+	@$(BIN)/pytest tests/bench $(ARGS)
 
 clean:  ## stop the private services, delete their data and what was built here
 	@if [ -x $(BIN)/shudao ]; then for home in .shudao/test .shudao; do \

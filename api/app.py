@@ -11,6 +11,7 @@ from fastapi_offline import FastAPIOffline
 
 from api import database, goals, health, problems, villages
 from api.access import Access
+from shudao.goals import load_goals, load_plan
 from shudao.settings import Settings, get_settings
 
 DESCRIPTION = """
@@ -23,7 +24,10 @@ places of the registry vintage that is named; unknown ones count as neither.
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The API over the database that ``settings`` name (the process's by default)."""
+    """The API over the database and goals that ``settings`` name (the process's by default).
+
+    Raises `ShudaoError` for a wrong goals file, and at start-up when no database is set.
+    """
     chosen = settings or get_settings()
 
     @asynccontextmanager
@@ -35,6 +39,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Shudao 蜀道", version=version("shudao"), description=DESCRIPTION, lifespan=lifespan
     )
     app.state.settings = chosen
+    app.state.goals = load_goals(chosen.goals_file)
+    app.state.plan = load_plan(chosen.goals_file)
     for module in (goals, villages, health):
         app.include_router(module.router)
     problems.install(app)

@@ -1,15 +1,14 @@
-"""The pool of connections, and one connection for each request."""
+"""The pool of connections."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Any
 
 import asyncpg
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI
 
-from shudao.registry.load import Connection
 from shudao.settings import Settings, database_url
 
 POOL_SIZE = 8
@@ -40,12 +39,3 @@ def pool_of(app: FastAPI) -> asyncpg.Pool[Any]:
     """The pool that the app's lifespan made."""
     made: asyncpg.Pool[Any] = app.state.pool
     return made
-
-
-async def _connection(request: Request) -> AsyncIterator[Connection]:
-    async with pool_of(request.app).acquire(timeout=CONNECT_TIMEOUT_S) as connection:
-        yield connection
-
-
-Database = Annotated[Connection, Depends(_connection)]
-"""A route's connection, given back when the response is made."""

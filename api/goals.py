@@ -6,9 +6,8 @@ from datetime import date
 from difflib import get_close_matches
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
-from api.database import Database
 from api.models import (
     CarrierName,
     DivisionModel,
@@ -19,7 +18,7 @@ from api.models import (
     Numbers,
 )
 from api.problems import ProblemError, problems
-from api.vintages import DEFAULT, Vintage, vintage_date
+from api.requests import Database, Goals, Vintage
 from shudao.errors import ShudaoError
 from shudao.evaluation.progress import (
     Division,
@@ -28,21 +27,22 @@ from shudao.evaluation.progress import (
     latest_progress,
     progress_history,
 )
-from shudao.goals import Goal, load_goals, load_plan
+from shudao.goals import Goal, Plan
 from shudao.registry.load import Connection
 
 router = APIRouter(prefix="/v1/goals", tags=["goals"])
 
 
 @router.get("", responses=problems(404, 422, 503), summary="All goals, and where they stand")
-async def list_goals(database: Database, vintage: Vintage = DEFAULT) -> GoalList:
+async def list_goals(
+    request: Request, database: Database, goals: Goals, vintage: Vintage
+) -> GoalList:
     """The goals of the plan with their criteria, and the province's newest progress."""
-    day = await vintage_date(database, vintage)
-    goals, plan = load_goals(), load_plan()
-    found = await latest_progress(database, day, [goal.id for goal in goals], [plan.division])
+    plan: Plan = request.app.state.plan
+    found = await latest_progress(database, vintage, [goal.id for goal in goals], [plan.division])
     return GoalList(
         plan=plan.id,
-        vintage=day,
+        vintage=vintage,
         goals=[GoalModel.of(goal, found.get((goal.id, plan.division))) for goal in goals],
     )
 
@@ -52,6 +52,8 @@ async def list_goals(database: Database, vintage: Vintage = DEFAULT) -> GoalList
 )
 async def goal_progress(
     database: Database,
+    goals: Goals,
+    vintage: Vintage,
     goal_id: str,
     division: Annotated[
         str,
@@ -61,23 +63,21 @@ async def goal_progress(
         ),
     ] = "51",
     carrier: Annotated[CarrierName, Query(description="covered by whom")] = CarrierName.ANY,
-    vintage: Vintage = DEFAULT,
 ) -> GoalProgress:
     """How many places are covered, uncovered and unknown: here, below, and day by day."""
-    goal = _goal(goal_id)
-    day = await vintage_date(database, vintage)
-    here = await _division(database, day, division)
-    below = await children_of(database, day, here)
+    goal = _goal(goals, goal_id)
+    here = await _division(database, vintage, division)
+    below = await children_of(database, vintage, here)
     codes = [here.code, *(child.code for child in below)]
-    found = await latest_progress(database, day, [goal.id], codes, carrier.id)
-    history = await progress_history(database, day, goal.id, here.code, carrier.id)
+    found = await latest_progress(database, vintage, [goal.id], codes, carrier.id)
+    history = await progress_history(database, vintage, goal.id, here.code, carrier.id)
     return GoalProgress(
         goal=goal.id,
         title_zh=goal.title_zh,
         title_en=goal.title_en,
         target=goal.target,
         deadline=goal.deadline,
-        vintage=day,
+        vintage=vintage,
         carrier=carrier,
         division=DivisionModel.model_validate(here),
         numbers=Numbers.of(found.get((goal.id, here.code))),
@@ -92,8 +92,8 @@ async def goal_progress(
     )
 
 
-def _goal(goal_id: str) -> Goal:
-    known = {goal.id: goal for goal in load_goals()}
+def _goal(goals: tuple[Goal, ...], goal_id: str) -> Goal:
+    known = {goal.id: goal for goal in goals}
     if goal_id in known:
         return known[goal_id]
     near = get_close_matches(goal_id, known, n=1)
@@ -101,8 +101,8 @@ def _goal(goal_id: str) -> Goal:
     raise ProblemError(404, f"unknown goal '{goal_id}' → {hint}")
 
 
-async def _division(database: Connection, day: date, asked: str) -> Division:
+async def _division(database: Connection, vintage: date, asked: str) -> Division:
     try:
-        return await find_division(database, day, asked)
+        return await find_division(database, vintage, asked)
     except ShudaoError as error:
         raise ProblemError(404, str(error)) from error

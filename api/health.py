@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 
 import asyncpg
+from alembic.script import ScriptDirectory
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.database import CONNECT_TIMEOUT_S, pool_of
 from api.models import Health
 from api.problems import ProblemError, explain, problems
-from shudao.database.migrate import newest_revision
+from shudao.database.migrate import SCRIPTS
 
 router = APIRouter(tags=["operation"])
 
 _NEWEST_COMMIT = "SELECT max(minute) FROM ingest_minute WHERE stored > 0"
+
+
+@cache
+def newest_revision() -> str | None:
+    """The schema that this program knows."""
+    return ScriptDirectory(str(SCRIPTS)).get_current_head()
 
 
 @router.get("/healthz", responses=problems(503), summary="Whether all is well")

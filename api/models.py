@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shudao.evaluation.progress import Division, Progress
+from shudao.evaluation.progress import Progress
 from shudao.goals import Criteria, Evidence, Goal, Places
 from shudao.vocabulary import ANY_CARRIER, FOREIGN_CARRIER, Carrier
 
@@ -102,7 +102,9 @@ class GoalModel(BaseModel):
     id: str = Field(examples=["village-fibre"])
     clause: str = Field(examples=["N15"])
     section: str
-    quote: str = Field(description="the plan's own words", examples=["力争2020年实现行政村光纤全通达"])
+    quote: str = Field(
+        description="the plan's own words", examples=["力争2020年实现行政村光纤全通达"]
+    )
     title_zh: str
     title_en: str
     departments: list[str] = Field(description="the lead department first")
@@ -223,5 +225,3 @@ class Health(BaseModel):
         description="minute of arrival of the newest stored samples; null: none yet"
     )
     newest_commit_age_s: float | None
-
-

@@ -70,9 +70,7 @@ def respond(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """A response that holds a problem document."""
-    problem = Problem(
-        title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors
-    )
+    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
     content = problem.model_dump(exclude_none=True)
     return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
-from api.database import Database
 from api.models import (
     CarrierName,
     Coordinates,
@@ -20,9 +19,9 @@ from api.models import (
     carrier_name,
 )
 from api.problems import ProblemError, problems
-from api.vintages import DEFAULT, Vintage, vintage_date
+from api.requests import Database, Goals, Vintage
 from shudao.errors import ShudaoError
-from shudao.goals import Goal, load_goals
+from shudao.goals import Goal
 from shudao.registry.load import Connection
 from shudao.registry.lookup import describe
 from shudao.registry.tree import LEVEL_OF_LENGTH
@@ -52,24 +51,26 @@ Record = dict[str, Any]
 @router.get("/{code}", responses=problems(404, 422, 503), summary="One village and its evidence")
 async def village(
     database: Database,
-    code: Annotated[str, Path(pattern=r"^\d{12}$", description="NBS code", examples=["510104020007"])],
-    vintage: Vintage = DEFAULT,
+    goals: Goals,
+    vintage: Vintage,
+    code: Annotated[
+        str, Path(pattern=r"^\d{12}$", description="NBS code", examples=["510104020007"])
+    ],
 ) -> Village:
     """A village (community, special unit), with the information station and sites in it."""
-    day = await vintage_date(database, vintage)
     try:
-        found = await describe(database, code, str(day))
+        found = await describe(database, code, str(vintage))
     except ShudaoError as error:
         raise ProblemError(404, str(error)) from error
-    places = [dict(row) for row in await database.fetch(_PLACES, day, code)]
+    places = [dict(row) for row in await database.fetch(_PLACES, vintage, code)]
     return Village(
-        vintage=day,
+        vintage=vintage,
         code=code,
         name=found["name"],
         kind=found["kind"],
         path=_path(found),
         coordinates=_coordinates(found["place"]),
-        states=await _states(database, places),
+        states=await _states(database, goals, places),
         devices=await _devices(database, places),
         other_vintages=[
             OtherVintage(
@@ -101,8 +102,9 @@ def _coordinates(place: Record | None) -> Coordinates | None:
     )
 
 
-async def _states(database: Connection, places: list[Record]) -> list[PlaceState]:
-    goals = load_goals()
+async def _states(
+    database: Connection, goals: tuple[Goal, ...], places: list[Record]
+) -> list[PlaceState]:
     rows = await database.fetch(
         _STATES, [goal.id for goal in goals], [place["place_id"] for place in places]
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -58,8 +59,6 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 async def _serve(listening: socket.socket) -> None:
-    from contextlib import contextmanager
-
     import structlog
     import uvicorn
 
@@ -70,7 +69,9 @@ async def _serve(listening: socket.socket) -> None:
     class Server(uvicorn.Server):
         """Leaves signals to `on_stop_signal`, so that a stop exits with 0."""
 
-        capture_signals = contextmanager(lambda self: (yield))
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
 
     await (await connect()).close()  # fail at once, with a clear line, if it is not there
     config = uvicorn.Config(

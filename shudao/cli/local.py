@@ -10,7 +10,9 @@ import typer
 
 from shudao.settings import get_settings
 
-app = typer.Typer(no_args_is_help=True, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True, help="The private database and broker of this checkout: start, look, stop."
+)
 
 
 @app.command()

@@ -86,9 +86,15 @@ class Scene:
 def goals_table(goals: tuple[Goal, ...], progress: dict[str, tuple[int, int, int, int]]) -> Table:
     """Each goal with its covered share, its unknown share and the denominator of both."""
     table = Table(expand=True, box=None, pad_edge=False)
-    table.add_column("", ratio=3, no_wrap=True)
-    table.add_column("", ratio=2)
-    for heading in ("已覆盖 covered", "未覆盖 uncovered", "未知 unknown", "共 of", "目标 target"):
+    table.add_column("", ratio=3)
+    table.add_column("", ratio=1, min_width=10)
+    for heading in (
+        "已覆盖\ncovered",
+        "未覆盖\nuncovered",
+        "未知\nunknown",
+        "共\nof",
+        "目标\ntarget",
+    ):
         table.add_column(heading, justify="right", no_wrap=True)
     for goal in goals:
         title = f"{goal.title_zh} [dim]{goal.title_en}[/]"

@@ -10,8 +10,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
-from shudao.evaluation.store import forget_progress_sql, store_progress_sql, store_states_sql
+from shudao.evaluation.store import (
+    FORGET_GOALS,
+    STORE_GOAL,
+    forget_progress_sql,
+    store_progress_sql,
+    store_states_sql,
+)
 from shudao.goals import Goal
 from shudao.registry.load import Connection
 from shudao.vocabulary import ANY_CARRIER
@@ -47,6 +54,15 @@ async def evaluate(
     return [await _evaluate_goal(connection, goal, vintage, moment) for goal in goals]
 
 
+async def evaluate_all(
+    connection: Connection, goals: Sequence[Goal], vintage: date, now: datetime | None = None
+) -> list[Evaluated]:
+    """`evaluate` a whole goals file: goals that are no longer in it are shown no longer."""
+    results = await evaluate(connection, goals, vintage, now)
+    await connection.execute(FORGET_GOALS, [goal.id for goal in goals])
+    return results
+
+
 async def _evaluate_goal(
     connection: Connection, goal: Goal, vintage: date, now: datetime
 ) -> Evaluated:
@@ -56,6 +72,7 @@ async def _evaluate_goal(
         await connection.execute(
             "SELECT pg_advisory_xact_lock(hashtext('shudao evaluate'), hashtext($1))", goal.id
         )
+        await connection.execute(STORE_GOAL, *_shown(goal))
         changed = await connection.fetchval(store_states_sql(goal, vintage, now))
         progress = await connection.fetch(store_progress_sql(goal, vintage, now))
         await connection.execute(forget_progress_sql(goal, vintage, now))
@@ -63,3 +80,8 @@ async def _evaluate_goal(
     names = ("covered", "uncovered", "unknown", "denominator")
     totals = {name: sum(row[name] for row in whole) for name in names}
     return Evaluated(goal=goal.id, **totals, changed=changed, seconds=time.perf_counter() - started)
+
+
+def _shown(goal: Goal) -> tuple[Any, ...]:
+    titles = (goal.clause, goal.title_zh, goal.title_en)
+    return (goal.id, *titles, goal.target, goal.deadline, goal.criteria.version)

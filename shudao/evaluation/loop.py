@@ -11,7 +11,7 @@ import structlog
 
 from shudao.database.connect import connect
 from shudao.errors import ShudaoError
-from shudao.evaluation.evaluate import Evaluated, evaluate
+from shudao.evaluation.evaluate import Evaluated, evaluate_all
 from shudao.goals import Goal
 from shudao.registry.load import require_loaded
 
@@ -31,7 +31,7 @@ async def evaluate_once(goals: Sequence[Goal], vintage: date) -> list[Evaluated]
     connection = await connect()
     try:
         await require_loaded(connection, [str(vintage)])
-        return await evaluate(connection, goals, vintage)
+        return await evaluate_all(connection, goals, vintage)
     finally:
         await connection.close()
 
@@ -54,7 +54,7 @@ async def evaluate_for_ever(
             try:
                 if connection.is_closed():
                     connection = await connect()
-                report(await evaluate(connection, goals, vintage))
+                report(await evaluate_all(connection, goals, vintage))
             except (*AWAY, ShudaoError) as error:
                 log.warning("database away, the last numbers stand", error=str(error))
             await asyncio.sleep(pause_s)

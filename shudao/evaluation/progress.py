@@ -29,6 +29,11 @@ SELECT goal, division, carrier_id, day, criteria, covered, uncovered, unknown, d
 _DIVISION = """
 SELECT code, name, level FROM division WHERE vintage = $1 AND code = $2
 """
+_CHILDREN = """
+SELECT code, name, level FROM division
+ WHERE vintage = $1 AND parent = $2 AND length(code) <= 6
+ ORDER BY code
+"""
 _NAMED = """
 SELECT code, name, level FROM division
  WHERE vintage = $1 AND length(code) <= 6 AND starts_with(name, $2)
@@ -117,6 +122,12 @@ async def find_division(connection: Connection, vintage: date, asked: str) -> Di
         f"the registry of {vintage} has no division '{asked}'",
         await _near(connection, vintage, asked),
     )
+
+
+async def children_of(connection: Connection, vintage: date, division: Division) -> list[Division]:
+    """The prefectures of a province or the counties of a prefecture, by code; a county has none."""
+    rows = await connection.fetch(_CHILDREN, vintage, division.code)
+    return [Division(**dict(row)) for row in rows]
 
 
 def _kept(division: Division, asked: str) -> Division:

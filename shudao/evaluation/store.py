@@ -7,6 +7,19 @@ from datetime import UTC, date, datetime
 from shudao.evaluation.sql import instant, progress_sql, state_sql, stored_states
 from shudao.goals import Goal
 
+STORE_GOAL = """
+INSERT INTO goal AS old (goal, clause, title_zh, title_en, target, deadline, criteria)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+ON CONFLICT (goal) DO UPDATE
+   SET clause = excluded.clause, title_zh = excluded.title_zh, title_en = excluded.title_en,
+       target = excluded.target, deadline = excluded.deadline, criteria = excluded.criteria
+ WHERE old IS DISTINCT FROM excluded
+"""
+"""What dashboards show of a goal, beside its progress."""
+
+FORGET_GOALS = "DELETE FROM goal WHERE goal <> ALL($1::text[])"
+"""Goals that left the goals file are shown no longer; their progress stays."""
+
 
 def store_states_sql(goal: Goal, vintage: date, now: datetime) -> str:
     """Write the states that differ from the stored ones; answers how many there were.

@@ -154,10 +154,10 @@ def test_a_truncated_gzip_is_told(tmp_path: Path) -> None:
 def test_a_stray_quote_spoils_its_own_line_only(tmp_path: Path) -> None:
     """Neighbours are read; the line itself is kept, with what is wrong."""
     path = tmp_path / "quotes.csv"
-    path.write_bytes(b'a,b\n"x, y",1\n"open,2\nz,3\n')
+    path.write_bytes(b'a,b\n"x, y",1\n2,"open\nz,3\n')
     _, (first, broken, last) = read(path)
     assert first.cells == ["x, y", "1"]
-    assert (broken.number, broken.raw, broken.error != "") == (3, b'"open,2', True)
+    assert (broken.number, broken.raw, broken.error != "") == (3, b'2,"open', True)
     assert last.cells == ["z", "3"]
 
 
