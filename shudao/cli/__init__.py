@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 import sys
 
+import structlog
 import typer
 
 from shudao.cli import dashboards, db, local, registry, simulate
+from shudao.cli.api import api
 from shudao.cli.demo import demo
 from shudao.cli.evaluate import evaluate
 from shudao.cli.goals import goals
@@ -28,6 +30,7 @@ app.add_typer(simulate.app, name="simulate")
 app.command("import")(import_file)
 app.command()(evaluate)
 app.command()(goals)
+app.command()(api)
 app.add_typer(registry.app, name="registry")
 app.add_typer(dashboards.app, name="dashboards")
 app.add_typer(local.app, name="local")
@@ -36,6 +39,8 @@ app.add_typer(db.app, name="db")
 
 def main() -> None:
     """Run the command line; a `ShudaoError` becomes one line and exit code 1."""
+    # Standard output is for results: what --json prints must stay JSON.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         app()
     except ShudaoError as error:
