@@ -81,18 +81,25 @@ def make_places(rows: list[tuple[Any, ...]], station_of: dict[str, int]) -> Plac
     )
 
 
-async def read_places(connection: asyncpg.Connection[Any], vintage: str) -> Places:
-    """All places of a vintage. Raises `ShudaoError` when the registry is not loaded."""
-    day = date.fromisoformat(vintage)
+async def check_registry(connection: asyncpg.Connection[Any], vintage: str) -> None:
+    """Raises `ShudaoError` when the database has no schema, or no villages of the vintage."""
+    query = "SELECT EXISTS (SELECT FROM place WHERE vintage = $1 AND kind = 'village')"
     try:
-        rows = await connection.fetch(_QUERY, day)
-        stations = await connection.fetch(
-            "SELECT code, place_id FROM place WHERE vintage = $1 AND kind = 'station'", day
-        )
+        loaded = await connection.fetchval(query, date.fromisoformat(vintage))
     except asyncpg.UndefinedTableError as error:
         raise ShudaoError("the database has no tables yet", "run `shudao db migrate`") from error
-    if not any(r["kind"] == "village" for r in rows):
+    if not loaded:
         raise ShudaoError(
             f"the database has no villages of the vintage {vintage}", "run `shudao registry load`"
         )
+
+
+async def read_places(connection: asyncpg.Connection[Any], vintage: str) -> Places:
+    """All places of a vintage. Raises `ShudaoError` when the registry is not loaded."""
+    day = date.fromisoformat(vintage)
+    await check_registry(connection, vintage)
+    rows = await connection.fetch(_QUERY, day)
+    stations = await connection.fetch(
+        "SELECT code, place_id FROM place WHERE vintage = $1 AND kind = 'station'", day
+    )
     return make_places([tuple(r) for r in rows], {r["code"]: r["place_id"] for r in stations})

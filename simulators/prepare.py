@@ -10,7 +10,7 @@ import asyncpg
 from shudao.errors import ShudaoError
 from shudao.vocabulary import Carrier
 from simulators.devices import Population, population
-from simulators.places import read_places
+from simulators.places import check_registry, read_places
 from simulators.register import register_stations
 from simulators.world import World, build_world
 
@@ -37,6 +37,7 @@ async def prepare(
 
     Raises `ShudaoError` when the registry is not loaded, or when nothing is chosen.
     """
+    await check_registry(connection, vintage)
     await register_stations(connection, vintage)
     world = await read_world(connection, vintage, seed)
     reporters = population(

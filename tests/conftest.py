@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from shudao.database.migrate import migrate
-from shudao.local import down, up
+from shudao.local import down, status, up
 from shudao.registry.load import load_registry
 from shudao.registry.tree import VINTAGES
 
@@ -37,9 +37,11 @@ def services() -> Iterator[tuple[str, str]]:
     if all(given):
         yield given
         return
+    used_by_another_session = all(s.running for s in status(HOME))
     local = up(HOME)
     yield local.database_url, local.mqtt_url
-    down(HOME)
+    if not used_by_another_session:
+        down(HOME)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ import typer
 from shudao.settings import get_settings
 
 app = typer.Typer(
-    no_args_is_help=True, help="The private database and broker of this checkout: start, look, stop."
+    no_args_is_help=True,
+    help="The private database and broker of this checkout: start, look, stop.",
 )
 
 

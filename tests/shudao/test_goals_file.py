@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ WRONG = [
     ('["nbiot"]', '["fttp"]', "evidence", "'fttp' sends no radio samples"),
     ("down_mbps = 12", "rsrp_dbm = -105", "down_mbps = 12", "does not fit broadband evidence"),
     ("ipv6 = true", "ipv6 = false", "ipv6 = true", "ipv6 = False"),
-    ("target = 0.95\n", "", "target_reason", "target_reason stands alone"),
+    ("target = 0.95\n", "", "target = 0.95", "target_reason stands alone"),
     ('id = "village-fibre"', 'id = "nbiot-general"', 'id = "village-fibre"', "a second goal"),
     ('id = "village-fibre"', 'id = "Village\'s"', 'id = "village-fibre"', "match pattern"),
     ("[goal.reasons]\n", "[goal.reasons]\nup_mbps = \"ours\"\n", "rsrp_dbm = \"ours", "up_mbps"),
@@ -69,7 +70,7 @@ def test_wrong_file_is_refused_with_the_line(old: str, new: str, blamed: str, sa
     assert old in TEXT
     with pytest.raises(ShudaoError) as refused:
         parse(TEXT.replace(old, new, 1), "my.toml")
-    assert str(refused.value).startswith(f"my.toml, line {_line(blamed)}")
+    assert re.match(rf"my\.toml, line {_line(blamed)}[:,]", str(refused.value))
     assert says in str(refused.value)
 
 
@@ -114,6 +115,7 @@ def test_lines_of_keys_in_strings_are_not_keys() -> None:
     text = 'a = """\nb = 1\n[c]\n"""\nd = 2\n[[t]]\ne = 3\n[t.u]\nf = { g = 4 }\n'
     lines = key_lines(text)
     assert lines == {
-        ("a",): 1, ("d",): 5, ("t", 0): 6, ("t", 0, "e"): 7, ("t", 0, "u"): 8, ("t", 0, "u", "f"): 9,
+        ("a",): 1, ("d",): 5,
+        ("t", 0): 6, ("t", 0, "e"): 7, ("t", 0, "u"): 8, ("t", 0, "u", "f"): 9,
     }  # fmt: skip
     assert line_of(("t", 0, "u", "f", "g"), lines) == 9
