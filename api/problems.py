@@ -76,13 +76,21 @@ def respond(
 
 
 def install(app: FastAPI) -> None:
-    """Turn every failure of ``app`` into a problem document."""
+    """Turn every failure of ``app`` into a problem document, and describe it in OpenAPI."""
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ShudaoError, _not_ready)
     for away in (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         app.add_exception_handler(away, _database)
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = describe()
+        document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 async def _problem(_: Request, error: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
@@ -10,7 +11,7 @@ from grafana_client.api import GrafanaApi
 from grafana_client.client import GrafanaException
 
 from dashboards.grafana import existing
-from dashboards.login import Login, create_login, login_name, server_version
+from dashboards.login import Login, login_name, new_login, server_version
 from dashboards.source import TYPE, UID
 
 NAME = "蜀道 · Shudao TimescaleDB"
@@ -62,8 +63,9 @@ def describe(wanted: Wanted, plugin: str) -> dict[str, Any]:
 def push(api: GrafanaApi, wanted: Wanted) -> tuple[Literal["created", "updated", "unchanged"], str]:
     """Create or mend the data source; what was done, and what is still wrong with it.
 
-    The login's password is changed only when the data source is written. Raises
-    `GrafanaException` and `ShudaoError` when something is not permitted.
+    The login gets a new password only together with the data source, so that a refusal of either
+    leaves what works working. Raises `GrafanaException` and `ShudaoError` when something is not
+    permitted.
     """
     ours = describe(wanted, plugin_of(api))
     found = existing(api.datasource.get_datasource_by_uid, UID)
@@ -72,13 +74,19 @@ def push(api: GrafanaApi, wanted: Wanted) -> tuple[Literal["created", "updated",
     change: Literal["created", "updated"] = "created" if found is None else "updated"
     if wanted.dry_run:
         return change, ""
-    login = wanted.login or create_login(wanted.database_url, wanted.user)
-    document = {**ours, "secureJsonData": {"password": login.password}}
-    if found is None:
-        api.datasource.create_datasource(document)
-    else:
-        api.datasource.update_datasource_by_uid(UID, document)
+    with _login(wanted) as login:
+        document = {**ours, "secureJsonData": {"password": login.password}}
+        if found is None:
+            api.datasource.create_datasource(document)
+        else:
+            api.datasource.update_datasource_by_uid(UID, document)
     return change, problem_of(api)
+
+
+def _login(wanted: Wanted) -> AbstractContextManager[Login]:
+    if wanted.login:
+        return nullcontext(wanted.login)
+    return new_login(wanted.database_url, wanted.user)
 
 
 def plugin_of(api: GrafanaApi) -> str:

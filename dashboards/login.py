@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -36,16 +38,20 @@ def login_name(database_url: str, grafana_url: str) -> str:
     return f"{GROUP}_{digest[:8]}"
 
 
-def create_login(database_url: str, user: str) -> Login:
+@contextmanager
+def new_login(database_url: str, user: str) -> Iterator[Login]:
     """Make ``user``, or give it a new random password if it exists.
 
-    Raises `ShudaoError` when the database is away, has no group, or does not permit it.
+    It counts when the block ends without an exception: whoever fails to tell Grafana leaves the
+    old password as it was. Raises `ShudaoError` when the database is away, has no group, or does
+    not permit it.
     """
     password = secrets.token_urlsafe(24)
     try:
         with psycopg.connect(database_url, connect_timeout=10) as connection:
             _refuse_without_group(connection)
             _write(connection, user, password)
+            yield Login(user, password)
     except psycopg.errors.InsufficientPrivilege as error:
         raise ShudaoError(
             f"the database does not permit making a login for Grafana ({_line(error)})",
@@ -54,7 +60,6 @@ def create_login(database_url: str, user: str) -> Login:
         ) from error
     except psycopg.Error as error:
         raise explain_failure(database_url, ShudaoError(_line(error))) from error
-    return Login(user, password)
 
 
 def server_version(database_url: str) -> int:

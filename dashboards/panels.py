@@ -22,6 +22,7 @@ from grafana_foundation_sdk.models.common import (
 from grafana_foundation_sdk.models.dashboard import (
     DynamicConfigValue,
     FieldColorModeId,
+    GridPos,
     ValueMap,
     ValueMappingResult,
     VariableRefresh,
@@ -32,11 +33,19 @@ from dashboards.source import REFERENCE, Format, Sql
 
 GREEN, RED, ORANGE, BLUE, GREY = "green", "red", "orange", "blue", "#8e8e8e"
 SHARES = (
-    ("covered_share", "已覆盖 covered", GREEN),
-    ("uncovered_share", "未覆盖 uncovered", RED),
-    ("unknown_share", "未知 unknown", GREY),
+    ("covered_share", "覆盖率 covered %", GREEN),
+    ("uncovered_share", "未覆盖率 uncovered %", RED),
+    ("unknown_share", "未知率 unknown %", GREY),
 )
 """Columns of the three states of places, their titles and colours, the same on every panel."""
+
+COUNTS = (
+    ("covered", "已覆盖 covered"),
+    ("uncovered", "未覆盖 uncovered"),
+    ("unknown", "未知 unknown"),
+    ("denominator", "总数 all"),
+)
+"""Columns of the numbers behind the shares. Titles differ: a table finds its columns by title."""
 
 PERCENT = {"unit": "percentunit", "decimals": 1}
 NO_DATA = "尚无数据 · no data yet"
@@ -45,23 +54,23 @@ NO_DATA = "尚无数据 · no data yet"
 P = TypeVar("P", barchart.Panel, gauge.Panel, table.Panel, timeseries.Panel)
 
 
-def panel(builder: P, title: str, description: str, sql: str, *, w: int, h: int) -> P:
-    """Give a builder its title, its one query and its size on Grafana's grid of 24 columns."""
+def panel(builder: P, title: str, description: str, sql: str, at: GridPos) -> P:
+    """Give a builder its title, its one query and its place on Grafana's grid of 24 columns."""
     shape: Format = "time_series" if isinstance(builder, timeseries.Panel) else "table"
     return (
         builder.title(title)
         .description(description)
         .datasource(REFERENCE)
         .with_target(Sql(sql, shape))
-        .span(w)
-        .height(h)
+        .grid_pos(at)
         .no_value(NO_DATA)
     )
 
 
 def column(builder: P, name: str, title: str, **properties: object) -> P:
     """Name a column in both languages and set its properties (``__`` stands for a dot)."""
-    settings = {"displayName": title, **{k.replace("__", "."): v for k, v in properties.items()}}
+    settings: dict[str, object] = {"displayName": title, "noValue": "–"}
+    settings |= {k.replace("__", "."): v for k, v in properties.items()}
     return builder.override_by_name(name, [DynamicConfigValue(k, v) for k, v in settings.items()])
 
 
@@ -70,10 +79,10 @@ def fixed(color: str) -> dict[str, str]:
     return {"mode": "fixed", "fixedColor": color}
 
 
-def share_columns(builder: P) -> P:
-    """The three shares as columns or series, in their colours."""
+def share_series(builder: P) -> P:
+    """The three shares as series, in their colours; decimals as the axis needs them."""
     for name, title, color in SHARES:
-        column(builder, name, title, color=fixed(color), **PERCENT)
+        column(builder, name, title, color=fixed(color), unit="percentunit")
     return builder
 
 
@@ -114,7 +123,7 @@ def stacked_bars(x: str) -> barchart.Panel:
         .x_field(x)
         .orientation(VizOrientation.HORIZONTAL)
         .stacking(StackingMode.NORMAL)
-        .show_value(VisibilityMode.AUTO)
+        .show_value(VisibilityMode.NEVER)
         .bar_width(0.8)
         .group_width(0.7)
         .fill_opacity(75)

@@ -29,6 +29,7 @@ WINDOW = 64
 """Messages that a gateway has under way."""
 
 _TICK_S = 0.02
+_CANCEL_AGAIN_S = 2.0
 _LONGEST_PAUSE_S = 5.0
 
 
@@ -69,7 +70,8 @@ class Fleet:
         `ShudaoError` when the broker refuses messages, or did not acknowledge all in time.
         """
         name = f"shudao-simulate-{uuid4().hex[:8]}"
-        work = [asyncio.create_task(self._gateway(f"{name}-{i}")) for i in range(self._connections)]
+        gateways = [self._gateway(f"{name}-{i}") for i in range(self._connections)]
+        work = [asyncio.create_task(coroutine) for coroutine in (*gateways, *beside)]
         phases = (self._make, self._all_acknowledged)
         try:
             for phase in phases:
@@ -173,7 +175,16 @@ async def _first_to_end(*tasks: asyncio.Task[None]) -> None:
 
 
 async def _cancel(*tasks: asyncio.Task[None]) -> None:
-    """Cancel tasks and wait until they have ended, however they do."""
+    """Cancel tasks and wait until they have ended, however they do.
+
+    Again and again: in Python 3.11 `asyncio.wait_for`, which aiomqtt uses, loses a cancellation
+    that comes in the moment in which it ends.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
     for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        if not task.cancelled():
+            task.exception()  # seen: who needs it has raised it by `_first_to_end`

@@ -203,7 +203,7 @@ async def _truth(goal: str, division: str, seed: int, *, as_json: bool) -> None:
     if not any(t.places for t in found):
         raise ShudaoError(
             f"the division {division} has no places that these goals count",
-            "give the first digits of an NBS code, such as 51, 5133 or 513321",
+            "give the first digits of an NBS code, such as 51, 5133 or 513301",
         )
     if as_json:
         print(msgspec.json.encode({"division": division, "seed": seed, "goals": found}).decode())
@@ -219,7 +219,7 @@ def _print_table(found: list[Truth], division: str, seed: int) -> None:
         title=f"True coverage of {division} in the world of seed {seed}", title_justify="left"
     )
     for name in ("goal", "places", "any carrier", *CARRIER_IDS):
-        table.add_column(name, justify="left" if name == "goal" else "right")
+        table.add_column(name, justify="left" if name == "goal" else "right", no_wrap=True)
     for truth in found:
         shares = [truth.share_any, *(truth.share_by(k) for k in Carrier)]
         table.add_row(truth.goal, f"{truth.places:,}", *(f"{share:.1%}" for share in shares))

@@ -113,9 +113,11 @@ class Part:
         await self.stop()
 
     def last_words(self) -> str:
-        """The last line of its log."""
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else ""
+        """The last line of its log that says something, without the frame around it."""
+        lines = (
+            line.strip(" │╭╮╰╯─") for line in self.log.read_text(errors="replace").splitlines()
+        )
+        return next((line for line in reversed(list(lines)) if line), "")
 
     async def stop(self, *, within_s: float = 15) -> None:
         """Ask it to end, and end it if it does not within the time."""

@@ -144,7 +144,7 @@ async def _watch(
             await _until_stopped(settings, options, connection, stop, scene, start, began)
             await _wind_down(connection, scene, start)
         await read_slow(connection, scene.numbers, began, settings.vintage)
-    return _settle(scene, console)
+    return _settle(scene, console, timed=options.seconds is not None)
 
 
 @asynccontextmanager
@@ -205,6 +205,8 @@ async def _wind_down(connection: asyncpg.Connection[Any], scene: Scene, start: C
 
 def _is_settled(scene: Scene) -> bool:
     counts, sent = scene.numbers.counts, scene.published
+    if not sent:  # stopped before it published anything
+        return True
     return (
         bool(sent.get("final"))
         and counts.stored >= sent["samples"]
@@ -212,8 +214,11 @@ def _is_settled(scene: Scene) -> bool:
     )
 
 
-def _settle(scene: Scene, console: Console) -> bool:
-    """Print the final table, and say whether the account is even."""
+def _settle(scene: Scene, console: Console, *, timed: bool) -> bool:
+    """Print the final table, and say whether the account is even.
+
+    A timed demo that published nothing has shown nothing, so that is a failure.
+    """
     counts, sent = scene.numbers.counts, scene.published
     console.print(goals_table(scene.goals, scene.numbers.progress))
     samples, malformed = int(sent.get("samples", 0)), int(sent.get("malformed", 0))
@@ -225,7 +230,10 @@ def _settle(scene: Scene, console: Console) -> bool:
         f" {scene.numbers.carriers} of 4 carriers",
         highlight=False,
     )
-    even = samples > 0 and _is_settled(scene)
+    if not samples:
+        console.print("[yellow]nothing was published yet[/]")
+        return not timed
+    even = _is_settled(scene)
     console.print(
         "[green]everything that was published is committed[/]"
         if even

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from dashboards.login import Login, create_login
+from dashboards.login import Login, new_login
 from shudao.database.migrate import migrate
 from tests.conftest import with_database
 
@@ -95,7 +95,8 @@ def editor(shown_url: str) -> Iterator[Rows]:
 @pytest.fixture(scope="session")
 def login(shown_url: str) -> Iterator[Login]:
     """A login for Grafana, dropped afterwards: it belongs to the cluster."""
-    login = create_login(shown_url, f"shudao_grafana_test_{os.getpid()}")
+    with new_login(shown_url, f"shudao_grafana_test_{os.getpid()}") as login:
+        pass
     yield login
     drop(shown_url, login.user)
 

@@ -1,8 +1,8 @@
 """A small HTTP server that answers as Grafana 12.2 was recorded to, for machines without one.
 
 It keeps folders, data sources and dashboards in memory, tries the data source on the real
-database as Grafana does, and knows two tokens: ``admin``, and ``editor``, which may not touch data
-sources. Shapes, status codes and messages are those of a real server.
+database as Grafana does, and knows two tokens: ``admin``, and ``editor``, which may only look at
+data sources. Shapes, status codes and messages are those of a real server.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import psycopg
 
 Answer = tuple[int, dict[str, Any]]
 
-DENIED = (
+DENIED: Answer = (
     403,
     {
-        "accessErrorId": "ACE0000000000",
-        "message": "You'll need additional permissions to perform this action.",
+        "accessErrorId": "ACE5088072035",
+        "message": "You'll need additional permissions to perform this action."
+        " Permissions needed: datasources:write",
         "title": "Access denied",
     },
 )
-UNAUTHORIZED = (
+UNAUTHORIZED: Answer = (
     401,
-    {"message": "Invalid API key", "messageId": "api-key.invalid", "statusCode": 401},
+    {"extra": None, "message": "Invalid API key", "messageId": "api-key.invalid"},
 )
 
 
@@ -44,12 +45,12 @@ class Standin(ThreadingHTTPServer):
     def answer(self, method: str, path: str, body: dict[str, Any], token: str) -> Answer:
         """Status and document for one request."""
         if path == "/api/health":
-            return 200, {"database": "ok", "version": "12.2.0", "commit": "unknown-dev"}
+            return 200, {"database": "ok", "version": "12.2.0", "commit": "NA"}
         if token not in ("admin", "editor"):
             return UNAUTHORIZED
         if path == "/api/frontend/settings":
             return 200, {"buildInfo": {"version": "12.2.0", "edition": "Open Source"}}
-        if path.startswith("/api/datasources") and token == "editor":
+        if path.startswith("/api/datasources") and method != "GET" and token == "editor":
             return DENIED
         self.saves += method != "GET"
         kind, uid = re.fullmatch(r"/api/(\w+)/?(.*)", path).groups()  # type: ignore[union-attr]

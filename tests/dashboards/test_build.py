@@ -61,6 +61,18 @@ def test_panel_is_titled_in_both_languages(panel: dict[str, Any]) -> None:
     assert re.fullmatch("[A-Za-z, ]+", english.split(":")[0])
 
 
+@pytest.mark.parametrize("panel", panels())
+def test_columns_of_a_panel_have_titles_of_their_own(panel: dict[str, Any]) -> None:
+    """Grafana's table finds a column by its title: a second one of the same gets its values."""
+    titles = [
+        setting["value"]
+        for override in panel.get("fieldConfig", {}).get("overrides", [])
+        for setting in override["properties"]
+        if setting["id"] == "displayName"
+    ]
+    assert len(set(titles)) == len(titles)
+
+
 @pytest.mark.parametrize("uid", DASHBOARDS)
 def test_panels_have_ids_of_their_own_and_do_not_overlap(uid: str) -> None:
     """Grafana would renumber or push them about."""

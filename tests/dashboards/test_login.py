@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from dashboards.login import GROUP, create_login, login_name
+from dashboards.login import GROUP, Login, new_login, login_name
 from shudao.errors import ShudaoError
 from tests.dashboards.conftest import Rows, drop
 
@@ -52,13 +52,23 @@ def test_reader_starts_read_only_and_with_a_time_limit(reader: Rows) -> None:
 def test_making_a_login_again_changes_its_password(shown_url: str) -> None:
     """The old password is refused, the new one works."""
     name = "shudao_grafana_test_again"
-    first, second = create_login(shown_url, name), create_login(shown_url, name)
     try:
+        with new_login(shown_url, name) as first:
+            pass
+        with new_login(shown_url, name) as second:
+            pass
         psycopg.connect(shown_url, user=name, password=second.password).close()
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             psycopg.connect(shown_url, user=name, password=first.password)
     finally:
         drop(shown_url, name)
+
+
+def test_login_that_could_not_be_handed_over_does_not_count(shown_url: str, login: Login) -> None:
+    """Grafana refused the new password: the old one goes on working."""
+    with pytest.raises(KeyError), new_login(shown_url, login.user):
+        raise KeyError("refused")
+    psycopg.connect(shown_url, user=login.user, password=login.password).close()
 
 
 def test_login_names_differ_by_database_and_grafana() -> None:
@@ -84,8 +94,9 @@ def test_user_who_may_not_make_roles_is_told_what_to_do(shown_url: str, plain_us
     """One line that names the options to give."""
     parts = psycopg.conninfo.conninfo_to_dict(shown_url)
     url = f"postgresql://{plain_user}:plain@{parts['host']}:{parts['port']}/{parts['dbname']}"
-    with pytest.raises(ShudaoError, match="--database-user and --database-password"):
-        create_login(url, "shudao_grafana_never")
+    refused = pytest.raises(ShudaoError, match="--database-user and --database-password")
+    with refused, new_login(url, "shudao_grafana_never"):
+        pass
 
 
 def test_two_databases_may_make_the_group_at_once(

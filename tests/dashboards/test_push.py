@@ -1,4 +1,4 @@
-"""Pushing to a Grafana: a stand-in here; what it answers was recorded from a real 12.2."""
+"""Pushing to a Grafana: a stand-in, whose answers have the shapes of a real Grafana 12.2.0."""
 
 from __future__ import annotations
 
@@ -111,6 +111,15 @@ def test_editor_is_told_what_it_may_not_do_and_pushes_the_rest(
     (problem,) = pushed.problems
     assert problem.startswith(f"data source {data_source.NAME}: not permitted")
     assert problem.endswith("use a service account with the role Admin")
+
+
+def test_editor_leaves_a_working_data_source_working(grafana: Standin, shown_url: str) -> None:
+    """Grafana refuses the change, so the password in the database stays."""
+    push(grafana.url, ADMIN, database_url=shown_url)
+    editor = Credential(token="editor")
+    refused = push(grafana.url, editor, database_url=shown_url, database_host="localhost:1")
+    assert changes(refused) == ["unchanged", "failed", "unchanged"]
+    assert changes(push(grafana.url, ADMIN, database_url=shown_url)) == ["unchanged"] * 3
 
 
 def test_database_that_grafana_cannot_reach_is_a_problem(grafana: Standin, shown_url: str) -> None:

@@ -30,7 +30,8 @@ INSERT INTO coverage_hour (hour, place_id, carrier_id, technology_id, detached_n
 SELECT $1::timestamptz - make_interval(days => day), place_id, carrier, technology, 0,
        array_fill((CASE WHEN place_id % 3 = 0 THEN 9 ELSE 0 END), ARRAY[25])
        || '{1,0,2,2,2, 1,0,2,2,2, 1,0,2,2,2, 1,0,2,2,2}'::integer[],
-       array_fill((place_id % 2) * 3, ARRAY[2]) || array_fill(2, ARRAY[6]), 10, place_id % 10
+       array_fill((place_id / 40 % 2) * 3, ARRAY[2]) || array_fill(2, ARRAY[6]),
+       10, place_id / 40 % 11
   FROM generate_series(0, 3) AS day, generate_series(1, 4) AS carrier,
        unnest('{1,3,4,10,13}'::integer[]) AS technology, place
  WHERE vintage = '2018-10-31' AND kind IN ('village', 'segment') AND place_id % 40 = carrier

@@ -60,7 +60,7 @@ async def test_it_stops_by_itself(connection: Connection, database_url: str, mqt
 async def test_truth_is_printed_by_goal_and_carrier(database_url: str, mqtt_url: str) -> None:
     """As JSON, for a county; an unknown goal is refused in one line."""
     process = start(
-        database_url, mqtt_url, "truth", "--json", "--division", "513321", "--goal", "nbiot-general"
+        database_url, mqtt_url, "truth", "--json", "--division", "513301", "--goal", "nbiot-general"
     )
     out, err = await asyncio.to_thread(process.communicate, timeout=60)
     assert process.returncode == 0, err

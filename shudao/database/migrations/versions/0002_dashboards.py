@@ -46,9 +46,10 @@ CREATE VIEW grafana.carrier AS
     UNION ALL SELECT carrier_id, name_zh || ' · ' || name_en FROM public.carrier
     UNION ALL SELECT 255, '其他网络 · other network';
 
-CREATE VIEW grafana.goal AS
-    SELECT goal, clause, substring(clause FROM 2)::integer AS number, clause || ' ' || title_zh || ' · ' || title_en AS label,
-           title_zh, title_en, target, deadline, criteria
+CREATE VIEW grafana.goal AS             -- in the order of display: those with a target first
+    SELECT row_number() OVER (ORDER BY target IS NULL, substring(clause FROM 2)::integer, goal) AS position,
+           goal, clause || ' ' || title_zh || ' · ' || title_en AS label, clause || ' ' || title_zh AS label_zh,
+           target, deadline, criteria
       FROM public.goal;
 """
 
@@ -59,8 +60,7 @@ PROGRESS = """
 CREATE VIEW grafana.goal_now AS
     SELECT g.*, d.vintage::text AS vintage, d.code AS division, c.carrier_id,
            p.day, p.evaluated_at, p.covered, p.uncovered, p.unknown, p.denominator,
-           p.covered_share, p.uncovered_share, p.unknown_share, p.covered_share - g.target AS gap, s.status,
-           CASE s.status WHEN 'reached' THEN 'green' WHEN 'open' THEN 'orange' WHEN 'missed' THEN 'red' ELSE 'blue' END AS color
+           p.covered_share, p.uncovered_share, p.unknown_share, p.covered_share - g.target AS gap, s.status
       FROM grafana.goal AS g
      CROSS JOIN (SELECT * FROM public.division WHERE level = 'province') AS d
      CROSS JOIN (SELECT carrier_id FROM grafana.carrier WHERE carrier_id < 255) AS c
@@ -78,8 +78,14 @@ CREATE VIEW grafana.goal_now AS
                     WHEN p.covered_share + p.unknown_share >= g.target THEN 'open'
                     ELSE 'missed' END AS status) AS s;
 
--- The vintage that was evaluated last comes first.
-CREATE VIEW grafana.vintage AS
+-- For gauges whose thresholds come from their row: one of the floors is 0, it colours the part below the target.
+CREATE VIEW grafana.goal_gauge AS
+    SELECT position, goal, vintage, carrier_id, label_zh AS label, covered_share,
+           CASE WHEN status = 'missed' THEN 0 END AS missed_floor, CASE WHEN status IN ('open', 'reached') THEN 0 END AS open_floor,
+           CASE WHEN status IN ('no target', 'no data') THEN 0 END AS other_floor, target
+      FROM grafana.goal_now;
+
+CREATE VIEW grafana.vintage AS          -- choose the newest evaluated_at
     SELECT v.vintage::text AS vintage, max(n.evaluated_at) AS evaluated_at
       FROM public.vintage AS v LEFT JOIN grafana.goal_now AS n ON n.vintage = v.vintage::text AND n.carrier_id = 0
      GROUP BY v.vintage;
