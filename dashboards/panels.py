@@ -160,13 +160,16 @@ def rows() -> table.Panel:
 
 
 def variable(name: str, label: str, sql: str) -> QueryVariable:
-    """A choice from the rows of ``sql`` (``__value`` and ``__text``); the first is chosen."""
+    """A choice from the rows of ``sql`` (``__value`` and ``__text``); the first is chosen.
+
+    Asked again at every refresh: a dashboard opened before the first evaluation fills by itself.
+    """
     return (
         QueryVariable(name)
         .label(label)
         .datasource(REFERENCE)
         .query(sql)
-        .refresh(VariableRefresh.ON_DASHBOARD_LOAD)
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(VariableSort.DISABLED)
         .multi(False)
         .include_all(False)

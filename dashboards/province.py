@@ -233,7 +233,7 @@ def quarantine() -> table.Panel:
     """What was refused: each reason with its newest case."""
     builder = column(rows(), "reason", "原因 reason", custom__width=200)
     column(builder, "payloads", "条数 payloads", custom__width=110, unit="locale")
-    column(builder, "newest", "最近 newest", custom__width=170)
+    column(builder, "newest", "最近 newest", custom__width=170, unit=f"{MINUTE}:ss")
     column(builder, "topic", "主题 topic", custom__width=420)
     column(builder, "detail", "说明 detail", custom__minWidth=200)
     return panel(

@@ -31,6 +31,9 @@ SET LOCAL work_mem = '64MB'
 """Whole-province sets are hashed in memory. The planner guesses them far too small, and would
 join them by nested loops, in minutes; compiling takes longer than what it saves."""
 
+LOCK = "SELECT pg_advisory_xact_lock(hashtext('shudao evaluate'), hashtext($1))"
+"""Held for a goal until its transaction ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
@@ -69,9 +72,7 @@ async def _evaluate_goal(
     started = time.perf_counter()
     async with connection.transaction():
         await connection.execute(_PLANNER)
-        await connection.execute(
-            "SELECT pg_advisory_xact_lock(hashtext('shudao evaluate'), hashtext($1))", goal.id
-        )
+        await connection.execute(LOCK, goal.id)
         await connection.execute(STORE_GOAL, *_shown(goal))
         changed = await connection.fetchval(store_states_sql(goal, vintage, now))
         progress = await connection.fetch(store_progress_sql(goal, vintage, now))

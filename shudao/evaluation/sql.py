@@ -104,11 +104,9 @@ WITH hours AS (  -- valid and good samples of each hour in the window
       FROM hours WHERE n > 0
      GROUP BY place_id, carrier_id, time_bucket(INTERVAL '1 day', hour)
 ), evidence AS (
-    SELECT days.place_id, carrier_id, sum(n) AS n, sum(n_good) AS n_good,
+    SELECT place_id, carrier_id, sum(n) AS n, sum(n_good) AS n_good,
            count(*)::integer AS days, max(last_hour) AS last_hour
-      FROM days JOIN place USING (place_id)
-     WHERE {counted_places(goal.places, vintage)}
-     GROUP BY days.place_id, carrier_id
+      FROM days GROUP BY place_id, carrier_id
 ), each AS (
     SELECT place_id, carrier_id,
            CASE WHEN n < {c.min_samples} OR days < {c.min_days} OR last_hour < {fresh}
@@ -116,7 +114,8 @@ WITH hours AS (  -- valid and good samples of each hour in the window
                 WHEN n_good >= {c.share} * n THEN 'covered'
                 ELSE 'uncovered' END AS state,
            n, n_good, days, last_hour
-      FROM evidence
+      FROM evidence JOIN place USING (place_id)
+     WHERE {counted_places(goal.places, vintage)}
 )
 SELECT place_id, carrier_id, state, n, n_good, days, last_hour FROM each
 UNION ALL

@@ -80,7 +80,8 @@ async def test_a_reused_code_names_its_other_meaning(
 ) -> None:
     """Codes are re-used: the answer says what the code means in the other vintage."""
     reused = await connection.fetchrow(
-        "SELECT code, old.name, new.name AS new_name FROM division old JOIN division new USING (code)"
+        "SELECT code, old.name, new.name AS new_name FROM division old"
+        " JOIN division new USING (code)"
         " WHERE old.vintage < new.vintage AND length(code) = 12 AND old.name <> new.name LIMIT 1"
     )
     assert reused is not None

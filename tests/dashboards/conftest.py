@@ -37,7 +37,7 @@ SELECT goal, '2018-10-31', division, carrier, day::date, '1', covered, uncovered
                ('fibre', '5101', '2026-11-02', 40, 0, 0),
                ('fibre', '5103', '2026-11-02', 40, 5, 15),
                ('fibre', '5103', '2026-11-01', 60, 0, 0), ('nbiot', '51', '2026-11-02', 50, 45, 5),
-               ('speed', '51', '2026-11-02', 3, 2, 5), ('speed', '5101', '2026-11-02', 3, 2, 5)
+               ('speed', '51', '2026-11-02', 3, 2, 5), ('nbiot', '5101', '2026-11-02', 3, 2, 5)
        ) AS p (goal, division, day, covered, uncovered, unknown)
  CROSS JOIN generate_series(0, 4) AS carrier
 """

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from dashboards.login import GROUP, Login, new_login, login_name
+from dashboards.login import GROUP, Login, login_name, new_login
 from shudao.errors import ShudaoError
 from tests.dashboards.conftest import Rows, drop
 

@@ -108,9 +108,9 @@ def test_variable_offers_values_and_texts(reader: Rows, sql: str) -> None:
 
 
 def test_default_choice_is_the_vintage_that_was_evaluated_last(reader: Rows) -> None:
-    """The plan's vintage, all carriers together, the first clause."""
+    """The plan's vintage, all carriers together, the first clause with a target."""
     assert {name: values[0] for name, values in choices(reader).items()} == {
         "vintage": "2018-10-31",
         "carrier": "0",
-        "goal": "speed",
+        "goal": "nbiot",
     }

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shudao.evaluation import evaluate
-from shudao.evaluation.evaluate import evaluate_all
+from shudao.evaluation.evaluate import LOCK, evaluate_all
 from shudao.evaluation.progress import latest_progress, progress_history
 from tests.shudao.evaluating import (
     COUNTIES,
@@ -148,6 +148,26 @@ async def test_evaluators_at_once_agree(
 
     assert (await _counts(small))["51"] == (3, 0, PLACES - 3, PLACES)
     assert await states(small, "other") == await states(small)
+
+
+async def test_one_evaluator_waits_for_another(
+    small: asyncpg.Connection[Any], empty_database_url: str
+) -> None:
+    """While a goal is evaluated elsewhere nothing of it is written; afterwards it is."""
+    other = await asyncpg.connect(empty_database_url)
+    held = other.transaction()
+    await held.start()
+    await other.execute(LOCK, GOAL.id)
+    waiting = asyncio.create_task(evaluate(small, [GOAL], VINTAGE, NOW))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    assert await other.fetchval("SELECT count(*) FROM goal_progress") == 0
+
+    await held.rollback()
+    await other.close()
+
+    [result] = await waiting
+    assert result.denominator == PLACES
 
 
 async def test_dashboards_show_the_goals_of_the_file(small: asyncpg.Connection[Any]) -> None:
