@@ -140,7 +140,7 @@ async def _watch(
     scene.parts = _parts(settings, options, scene)
     start, began = await read_counts(connection), datetime.now(UTC)
     async with _running(scene.parts):
-        with Live(console=console, refresh_per_second=4, get_renderable=scene.draw):
+        with Live(console=console, refresh_per_second=4, get_renderable=scene.draw, transient=True):
             await _until_stopped(settings, options, connection, stop, scene, start, began)
             await _wind_down(connection, scene, start)
         await read_slow(connection, scene.numbers, began, settings.vintage)
