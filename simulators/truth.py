@@ -97,9 +97,11 @@ def covered_places(world: World, goal: Goal) -> Bools:
 def good_share(world: World, goal: Goal) -> Floats:
     """The expected share of good samples at each place, by carrier: shape (places, 4).
 
+    A carrier has one fixed line at a place: one whose tests cannot be good has a share of 0.
+
     A probe of several radio technologies sends as many samples of each, hence the mean.
     """
-    technologies = [Technology(i) for i in goal.evidence.technology_ids]
+    technologies = [Technology(i) for i in goal.evidence.good_ids]
     if goal.evidence.stream == "broadband":
         return _good_tests(world, goal.criteria, technologies)
     shares = [_good_signal(world, goal.criteria, t) for t in technologies if t in world.layers]

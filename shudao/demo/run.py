@@ -35,6 +35,7 @@ from shudao.stopping import on_stop_signal
 
 _SLOW_EVERY_S = 4.0
 _CATCH_UP_S = 60.0
+_WIDE = 110
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,7 @@ async def _watch(
 ) -> bool:
     goals = load_goals(settings.goals_file)
     scene = Scene([], goals, settings.vintage, [("Grafana", await _grafana(options, console))])
+    scene.wide = console.width >= _WIDE
     scene.parts = _parts(settings, options, scene)
     start, began = await read_counts(connection), datetime.now(UTC)
     async with _running(scene.parts):
@@ -220,7 +222,7 @@ def _settle(scene: Scene, console: Console, *, timed: bool) -> bool:
     A timed demo that published nothing has shown nothing, so that is a failure.
     """
     counts, sent = scene.numbers.counts, scene.published
-    console.print(goals_table(scene.goals, scene.numbers.progress))
+    console.print(goals_table(scene.goals, scene.numbers.progress, wide=scene.wide))
     samples, malformed = int(sent.get("samples", 0)), int(sent.get("malformed", 0))
     console.print(
         f"\npublished {samples:,} samples and {malformed:,} malformed on purpose · "

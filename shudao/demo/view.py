@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,8 @@ class Scene:
     """The simulator's last report."""
     began: float = field(default_factory=time.monotonic)
     note: str = ""
+    wide: bool = True
+    """Whether there is room for titles in both languages."""
 
     def draw(self) -> RenderableType:
         """The whole view."""
@@ -72,7 +75,7 @@ class Scene:
 
     def _goals(self) -> Panel:
         return Panel(
-            goals_table(self.goals, self.numbers.progress),
+            goals_table(self.goals, self.numbers.progress, wide=self.wide),
             title=f"目标 Goals · 四川省 Sichuan · villages of {self.vintage}",
             border_style="cyan",
         )
@@ -83,10 +86,13 @@ class Scene:
         )
 
 
-def goals_table(goals: tuple[Goal, ...], progress: dict[str, tuple[int, int, int, int]]) -> Table:
+def goals_table(
+    goals: tuple[Goal, ...], progress: dict[str, tuple[int, int, int, int]], *, wide: bool
+) -> Table:
     """Each goal with its covered share, its unknown share and the denominator of both."""
+    chinese = os.environ.get("LANG", "").startswith("zh")
     table = Table(expand=True, box=None, pad_edge=False)
-    table.add_column("", ratio=3)
+    table.add_column("", ratio=3, no_wrap=not wide)
     table.add_column("", ratio=1, min_width=10)
     for heading in (
         "已覆盖\ncovered",
@@ -98,6 +104,8 @@ def goals_table(goals: tuple[Goal, ...], progress: dict[str, tuple[int, int, int
         table.add_column(heading, justify="right", no_wrap=True)
     for goal in goals:
         title = f"{goal.title_zh} [dim]{goal.title_en}[/]"
+        if not wide:
+            title = goal.title_zh if chinese else goal.title_en
         target = "–" if goal.target is None else f"{goal.target:.0%}"
         covered, uncovered, unknown, n = progress.get(goal.id, (0, 0, 0, 0))
         if not n:

@@ -51,6 +51,14 @@ def _signal_bins(criteria: Criteria, *, good: bool) -> list[int]:
 
 def counts(goal: Goal) -> tuple[str, str]:
     """Expressions over one roll-up row: its valid samples, and the good ones among them."""
+    seen, good = _counts(goal)
+    if goal.evidence.good is not None:
+        technologies = ", ".join(map(str, goal.evidence.good_ids))
+        good = f"CASE WHEN technology_id IN ({technologies}) THEN\n             {good} ELSE 0 END"
+    return seen, good
+
+
+def _counts(goal: Goal) -> tuple[str, str]:
     criteria = goal.criteria
     if goal.evidence.stream == "radio":
         seen = _sum("signal_bins", _signal_bins(criteria, good=False))

@@ -74,15 +74,31 @@ class Places(_Table):
 
 
 class Evidence(_Table):
-    """Which samples are evidence: one stream, any of the technologies."""
+    """Which samples are evidence: one stream, any of the technologies.
+
+    With ``good``, only samples of those technologies can be good ones.
+    """
 
     stream: Literal["radio", "broadband"]
     technologies: Annotated[tuple[TechnologyName, ...], Field(min_length=1, strict=False)]
+    good: Annotated[tuple[TechnologyName, ...], Field(min_length=1, strict=False)] | None = None
 
     @property
     def technology_ids(self) -> list[int]:
         """The technologies as numbers, in ascending order."""
         return sorted(TECHNOLOGY_IDS[name] for name in self.technologies)
+
+    @property
+    def good_ids(self) -> list[int]:
+        """The technologies whose samples can be good, as numbers, in ascending order."""
+        return sorted(TECHNOLOGY_IDS[name] for name in self.good or self.technologies)
+
+    @model_validator(mode="after")
+    def _good_is_evidence(self) -> Self:
+        for name in self.good or ():
+            if name not in self.technologies:
+                raise wrong(f"'{name}' is good, but no evidence", "add it to technologies", "good")
+        return self
 
 
 class Criteria(_Table):
@@ -174,6 +190,8 @@ class Goal(_Table):
     def _check_technologies(self) -> None:
         if self.evidence.stream != "radio":
             return
+        if self.evidence.good is not None:
+            raise wrong("radio samples of every technology can be good", "remove good", "evidence")
         for name in self.evidence.technologies:
             if Technology(TECHNOLOGY_IDS[name]) not in RADIO_TECHNOLOGIES:
                 raise wrong(

@@ -19,7 +19,7 @@ from shudao.streams import DOWN_EDGES_MBPS, RSRP_EDGES_DBM, SINR_EDGES_DB
 
 VINTAGE = date(2018, 10, 31)
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
-NBIOT, LTE, FTTP = 1, 3, 10
+NBIOT, LTE, FTTP, DSL = 1, 3, 10, 13
 
 COUNTIES = {510104: 4, 510105: 3, 510703: 2}
 """Villages in each county: place ids count up from 1."""
@@ -29,10 +29,13 @@ def make_goal(**changes: Any) -> Goal:
     """A goal: half of at least 3 samples on 2 days good, in 10 days, the newest not older than 5.
 
     Keywords change criteria; ``goal_id``, ``stream``, ``technology``, ``kind`` and ``subkinds`` the
-    rest.
+    rest; of several technologies, ``good`` names those whose samples can be good.
     """
     kind, subkinds = changes.pop("kind", "village"), changes.pop("subkinds", None)
     stream, technology = changes.pop("stream", "radio"), changes.pop("technology", "nbiot")
+    evidence = {"stream": stream, "technologies": [technology]}
+    if good := changes.pop("good", None):
+        evidence |= {"technologies": [technology, good], "good": [good]}
     goal_id = changes.pop("goal_id", "test-goal")
     criteria = {
         "version": "1", "dated": date(2026, 1, 1), "share": 0.5, "min_samples": 3, "min_days": 2,
@@ -44,7 +47,7 @@ def make_goal(**changes: Any) -> Goal:
         "id": goal_id, "clause": "N12", "section": "三(一)", "quote": "…", "title_zh": "测试",
         "title_en": "test", "departments": ["省经济和信息化委"],
         "places": {"kind": kind, **({"subkinds": subkinds} if subkinds else {})},
-        "evidence": {"stream": stream, "technologies": [technology]},
+        "evidence": evidence,
         "criteria": criteria,
         "reasons": {key: "ours" for key in criteria if key not in ("version", "dated")},
     }  # fmt: skip

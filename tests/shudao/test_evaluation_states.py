@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from shudao.evaluation import evaluate
 from shudao.goals import Goal
 from tests.shudao.evaluating import (
+    DSL,
     FTTP,
     LTE,
     NBIOT,
@@ -34,6 +35,7 @@ GOALS = {
     "lowest edges": make_goal(rsrp_dbm=-128, sinr_db=10, min_days=1, share=1.0),
     "highest edges": make_goal(rsrp_dbm=-84, sinr_db=0, min_samples=1, min_days=1, share=0.1),
     "speed": make_goal(stream="broadband", technology="fttp", down_mbps=12, share=0.8),
+    "fibre": make_goal(stream="broadband", technology="dsl", good="fttp", down_mbps=12),
     "IPv6": make_goal(stream="broadband", technology="fttp", ipv6=True, freshness_days=9),
 }
 
@@ -46,7 +48,7 @@ radio_values = st.fixed_dictionaries(
 )
 broadband_values = st.fixed_dictionaries(
     {
-        "technology": st.just(FTTP),
+        "technology": st.sampled_from([FTTP, FTTP, DSL]),
         "down": st.none() | st.sampled_from([0, 11.9, 12, 20, 600]),
         "ipv6": st.none() | st.booleans(),
     }
@@ -57,7 +59,7 @@ broadband_values = st.fixed_dictionaries(
 def samples(draw: st.DrawFn) -> Sample:
     """A sample at one of two places, of a carrier (or a foreign network), up to 12 days old."""
     values = dict(draw(radio_values | broadband_values))
-    if values["technology"] != FTTP and draw(st.integers(0, 5)) == 0:
+    if "rsrp" in values and draw(st.integers(0, 5)) == 0:
         values |= {"attached": False, "rsrp": None, "sinr": None}
     return Sample(
         hours_ago=draw(st.sampled_from([-1, 0, 1, 12, 13, 30, 119, 120, 121, 239, 240, 241])),
@@ -92,7 +94,9 @@ def _verdict(goal: Goal, s: Sample) -> bool | None:
     if goal.evidence.stream == "broadband":
         if c.ipv6:
             return s.ipv6
-        return None if s.down is None or c.down_mbps is None else s.down >= c.down_mbps
+        if s.down is None or c.down_mbps is None:
+            return None
+        return s.down >= c.down_mbps and s.technology in goal.evidence.good_ids
     if not s.attached:
         return False
     assert c.rsrp_dbm is not None
@@ -196,6 +200,15 @@ async def test_no_cell_is_a_bad_sample(small: asyncpg.Connection[Any]) -> None:
 async def test_samples_without_sinr_are_no_evidence(small: asyncpg.Connection[Any]) -> None:
     """When the goal asks for SINR, an RSRP alone proves nothing."""
     assert await _states_of(small, *(Sample(h, rsrp=-80) for h in TWO_DAYS)) == {}
+
+
+async def test_fast_lines_of_the_wrong_technology_are_bad(small: asyncpg.Connection[Any]) -> None:
+    """A village that answers over DSL alone was measured, and has no fibre."""
+    fibre = make_goal(stream="broadband", technology="dsl", good="fttp", down_mbps=12)
+    tests = [Sample(hours, down=50, technology=DSL) for hours in (1, 2, 25)]
+    await add_samples(small, tests)
+    await evaluate(small, [fibre], VINTAGE, NOW)
+    assert await states(small) == {(1, 1): "uncovered", (1, 0): "uncovered"}
 
 
 async def test_any_carrier_is_covered_by_one(small: asyncpg.Connection[Any]) -> None:

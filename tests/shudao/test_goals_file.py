@@ -54,6 +54,8 @@ WRONG = [
     ('kind = "village" }', 'kind = "vilage" }', "places", "'village', 'station'"),
     ('["nbiot"]', '["nbiott"]', "evidence", "unknown technology 'nbiott'"),
     ('["nbiot"]', '["fttp"]', "evidence", "'fttp' sends no radio samples"),
+    ('good = ["fttp"]', 'good = ["wlan"]', "evidence = { stream = \"broadband\"", "no evidence"),
+    ('["nbiot"] }', '["nbiot"], good = ["nbiot"] }', "evidence", "remove good"),
     ("down_mbps = 12", "rsrp_dbm = -105", "down_mbps = 12", "does not fit broadband evidence"),
     ("ipv6 = true", "ipv6 = false", "ipv6 = true", "ipv6 = False"),
     ("target = 0.95\n", "", "target = 0.95", "target_reason stands alone"),

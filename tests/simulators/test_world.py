@@ -116,7 +116,10 @@ def test_samples_agree_with_the_truth(world: World, goal: Goal) -> None:
     else:
         technology = Technology(goal.evidence.technology_ids[0])
         columns = radio_samples(world, technology, place, carriers, times)
-    observed = _is_good(goal, dict(columns)).mean(axis=1)
+    good = _is_good(goal, dict(columns))
+    if goal.evidence.good:
+        good &= np.isin(world.fixed.technology[place, carrier], goal.evidence.good_ids)
+    observed = good.mean(axis=1)
     expected = good_share(world, goal)[place[:, 0], carrier]
     np.testing.assert_allclose(observed, expected, atol=0.06)
     assert abs(observed.mean() - expected.mean()) < 0.003
