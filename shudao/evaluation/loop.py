@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import date
 
@@ -42,7 +43,7 @@ async def evaluate_for_ever(
     pause_s: float,
     report: Callable[[list[Evaluated]], None],
 ) -> None:
-    """Evaluate, report, pause, again; cancelling rolls the goal in hand back.
+    """Evaluate, report, pause (at least as long as that took), again; cancelling rolls the goal in hand back.
 
     At the start the database must be there with its registry, else this raises `ShudaoError`.
     When it is away later, that is logged, and tried again after the pause.
@@ -51,12 +52,14 @@ async def evaluate_for_ever(
     try:
         await require_loaded(connection, [str(vintage)])
         while True:
+            began = time.monotonic()
             try:
                 if connection.is_closed():
                     connection = await connect()
                 report(await evaluate_all(connection, goals, vintage))
             except (*AWAY, ShudaoError) as error:
                 log.warning("database away, the last numbers stand", error=str(error))
-            await asyncio.sleep(pause_s)
+            # Never more than half of the time: the samples need the machine, too.
+            await asyncio.sleep(max(pause_s, time.monotonic() - began))
     finally:
         await connection.close()
