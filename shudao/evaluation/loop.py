@@ -43,7 +43,9 @@ async def evaluate_for_ever(
     pause_s: float,
     report: Callable[[list[Evaluated]], None],
 ) -> None:
-    """Evaluate, report, pause (at least as long as that took), again; cancelling rolls the goal in hand back.
+    """Evaluate, report, pause (at least as long as that took), and again.
+
+    Cancelling rolls the goal in hand back.
 
     At the start the database must be there with its registry, else this raises `ShudaoError`.
     When it is away later, that is logged, and tried again after the pause.
