@@ -10,19 +10,23 @@ import asyncpg
 from shudao.errors import ShudaoError
 from shudao.settings import database_url
 
+_REFUSED = (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError)
+
 
 def explain_failure(url: str, error: BaseException) -> ShudaoError:
-    """Turn a failed connection into one line that says what to do; the password stays out."""
+    """Turn a failed connection into one line that says what to do; the password stays out.
+
+    asyncpg names what is wrong by a class, psycopg (under migrations) only in words.
+    """
     parts = urlsplit(url)
-    where = f"{parts.hostname}:{parts.port or 5432}{parts.path}"
-    if isinstance(error, asyncpg.InvalidCatalogNameError):
+    where = f"{parts.netloc.rpartition('@')[2]}{parts.path}"
+    words = str(error)
+    if isinstance(error, asyncpg.InvalidCatalogNameError) or 'database "' in words:
         return ShudaoError(
             f"the database server at {where} has no such database",
             f"create it with `createdb {parts.path.lstrip('/')}`, or correct SHUDAO_DATABASE_URL",
         )
-    if isinstance(
-        error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError
-    ):
+    if isinstance(error, _REFUSED) or "authentication failed" in words:
         return ShudaoError(
             f"the database at {where} refuses the user or password",
             "correct SHUDAO_DATABASE_URL",
