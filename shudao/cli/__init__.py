@@ -40,7 +40,7 @@ app.add_typer(db.app, name="db")
 def main() -> None:
     """Run the command line; a `ShudaoError` becomes one line and exit code 1."""
     # Standard output is for results: what --json prints must stay JSON.
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     try:
         app()
     except ShudaoError as error:
