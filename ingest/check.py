@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from ingest.batch import Bools, Checked, Floats, Refusal, Samples
+from ingest.batch import Bools, Checked, Floats, Ints, Refusal, Samples
 from ingest.directory import Devices, Directory
 from ingest.reasons import Reason
 from shudao.streams import ABSENT, Stream
-from shudao.vocabulary import FOREIGN_CARRIER
+from shudao.vocabulary import FOREIGN_CARRIER, RADIO_TECHNOLOGIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def check(
         for row in np.flatnonzero(bad & good):
             refusals.append(samples.refuse(int(row), reason, detail(int(row))))
         good &= ~bad
-    return _rows(samples, devices, directory, good), refusals
+    return _rows(samples, devices, good), refusals
 
 
 def _checks(samples: Samples, devices: Devices, now_ms: int, limits: Limits) -> Iterator[Check]:
@@ -62,6 +62,13 @@ def _checks(samples: Samples, devices: Devices, now_ms: int, limits: Limits) -> 
         samples.technology_id < 0,
         lambda _: "the technology is not in the vocabulary",
     )
+    if samples.stream.name == "radio":
+        technology = _technology(samples, devices)
+        yield (
+            Reason.UNKNOWN_TECHNOLOGY,
+            ~np.isin(technology, RADIO_TECHNOLOGIES),
+            lambda i: f"technology {technology[i]} of device {names[i]!r} has no radio samples",
+        )
     yield from _time_checks(samples, now_ms, limits)
     yield from _value_checks(samples.stream, samples)
 
@@ -140,17 +147,21 @@ def _radio_contradiction(stream: Stream, samples: Samples) -> Check:
     )
 
 
-def _rows(samples: Samples, devices: Devices, directory: Directory, good: Bools) -> Checked:
+def _technology(samples: Samples, devices: Devices) -> Ints:
+    """The sample's own technology, else its device's."""
+    named = samples.technology_id
+    return np.where(named > 0, named, devices.technology_id)
+
+
+def _rows(samples: Samples, devices: Devices, good: Bools) -> Checked:
     rows = np.zeros(int(good.sum()), samples.stream.dtype)
-    technology = samples.technology_id[good]
     rows["time_ms"] = samples.time_ms[good]
     rows["device_id"] = devices.device_id[good]
     rows["place_id"] = devices.place_id[good]
     rows["carrier_id"] = devices.carrier_id[good]
-    rows["technology_id"] = np.where(technology > 0, technology, devices.technology_id[good])
+    rows["technology_id"] = _technology(samples, devices)[good]
     for column, f in enumerate(samples.stream.fields):
         values = samples.values[good, column]
         rows[f.name] = np.where(np.isnan(values), ABSENT, values) if f.is_integer else values
-    county = directory.county(rows["place_id"].astype(np.int64))
-    county[rows["carrier_id"] == FOREIGN_CARRIER] = 0
+    county = np.where(rows["carrier_id"] == FOREIGN_CARRIER, 0, devices.county[good])
     return Checked(samples.stream, rows, county, samples.received_ms[good])

@@ -6,8 +6,9 @@ an array only the objects that break the contract are.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Annotated, Any
@@ -69,6 +70,9 @@ _batch_union: Any = _BATCH_TYPES[0] | _BATCH_TYPES[1] | _BATCH_TYPES[2]
 _BATCH_MESSAGE = msgspec.json.Decoder(_batch_union | list[_batch_union])
 _BATCH_ITEM = msgspec.json.Decoder(_batch_union)
 _BATCH_STREAM: dict[type, StreamName] = {w.item.type: n for n, w in _BATCH_WIRES.items()}
+MAX_OBJECTS = 50_000
+"""In one message: what is larger could fill the memory, and is pushed over HTTP instead."""
+
 _RAW_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError)
 
@@ -113,7 +117,7 @@ def _decode_message(
                     carrier_id, stream, device)
         )  # fmt: skip
 
-    if len(parts) != 5 or not device or message.topic[: len(TOPIC_PREFIX)] != TOPIC_PREFIX:
+    if len(parts) != 5 or not device or "/".join(parts[:2]) != TOPIC_PREFIX:
         return refuse(Reason.TOPIC, f"topic {message.topic!r}", message.payload)
     if not carrier_id:
         return refuse(Reason.UNKNOWN_CARRIER, f"carrier {parts[2]!r}", message.payload)
@@ -139,9 +143,19 @@ def _items(
     payload: bytes, whole: msgspec.json.Decoder[Any], one: msgspec.json.Decoder[Any], refuse: Any
 ) -> Iterable[tuple[int, Any]]:
     """(position, sample) of every good object of a payload; the others are refused."""
+
+    def refuse_length(objects: int) -> None:
+        reason = Reason.TOO_MANY if objects else Reason.EMPTY
+        refuse(reason, f"the array holds {objects:,} objects", payload)
+
     try:
         decoded = whole.decode(payload)
-        return list(enumerate(decoded)) if isinstance(decoded, list) else [(0, decoded)]
+        if not isinstance(decoded, list):
+            return [(0, decoded)]
+        if 0 < len(decoded) <= MAX_OBJECTS:
+            return list(enumerate(decoded))
+        refuse_length(len(decoded))
+        return []
     except msgspec.ValidationError as error:
         if not payload.lstrip().startswith(b"["):
             refuse(Reason.INVALID_FIELD, str(error), payload)
@@ -153,6 +167,9 @@ def _items(
         objects = _RAW_ITEMS.decode(payload)
     except _ERRORS as error:  # broken only behind the first wrong object
         refuse(Reason.MALFORMED, _first_line(error), payload)
+        return []
+    if len(objects) > MAX_OBJECTS:
+        refuse_length(len(objects))
         return []
     good = []
     for item, raw in enumerate(objects):
@@ -190,14 +207,23 @@ def _columns(
         time_ms=np.array([s.time for s in c.samples], dtype=np.float64),
         received_ms=np.array([messages[m].received_ms for m, _ in c.where], dtype=np.int64),
         values=values,
-        origin=lambda row: _origin(messages, c.where[row]),
+        origin=_origins(messages, c.where),
     )
 
 
-def _origin(messages: Sequence[Message], where: tuple[int, int]) -> tuple[str, bytes, int]:
-    number, item = where
-    message = messages[number]
-    payload = message.payload
-    if payload.lstrip().startswith(b"["):
-        payload = bytes(_RAW_ITEMS.decode(payload)[item])
-    return message.topic, payload, item
+def _origins(
+    messages: Sequence[Message], where: Sequence[tuple[int, int]]
+) -> Callable[[int], tuple[str, bytes, int]]:
+    """Row → topic, payload of that object alone, position; a message is taken apart once."""
+
+    @functools.cache
+    def objects(number: int) -> list[msgspec.Raw]:
+        payload = messages[number].payload
+        is_array = payload.lstrip().startswith(b"[")
+        return _RAW_ITEMS.decode(payload) if is_array else [msgspec.Raw(payload)]
+
+    def origin(row: int) -> tuple[str, bytes, int]:
+        number, item = where[row]
+        return messages[number].topic, bytes(objects(number)[item]), item
+
+    return origin

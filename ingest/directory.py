@@ -14,7 +14,6 @@ import asyncpg
 import numpy as np
 
 from ingest.batch import Ints
-from shudao.vocabulary import UNPLACED
 
 
 class Devices(NamedTuple):
@@ -24,6 +23,8 @@ class Devices(NamedTuple):
     place_id: Ints
     carrier_id: Ints
     technology_id: Ints
+    county: Ints
+    """Of the place, 0 where there is none."""
 
 
 class Directory:
@@ -34,8 +35,7 @@ class Directory:
         self._max_age_s = max_age_s
         self._loaded_at = -np.inf
         self._slots: dict[str, int] = {}
-        self._rows = np.zeros((1, 4), np.int64)  # slot 0: unknown device
-        self._county = np.zeros(1, np.int64)
+        self._rows = np.zeros((1, 5), np.int64)  # slot 0: unknown device
 
     async def prepare(self, connection: asyncpg.Connection[Any], names: set[str]) -> None:
         """Make sure that every registered device among ``names`` is in memory."""
@@ -50,20 +50,16 @@ class Directory:
             r["name"]: r["metric_id"]
             for r in await connection.fetch("SELECT name, metric_id FROM metric")
         }
-        places = await connection.fetch("SELECT place_id, county FROM place")
-        ids = np.array([r["place_id"] for r in places], np.int64)
-        self._county = np.zeros(int(ids.max(initial=0)) + 1, np.int64)
-        self._county[ids] = [r["county"] for r in places]
         self._slots.clear()
         self._rows = self._rows[:1]
         self._loaded_at = time.monotonic()
 
     async def _load_devices(self, connection: asyncpg.Connection[Any], names: list[str]) -> None:
         found = await connection.fetch(
-            "SELECT name, device_id, place_id, carrier_id, technology_id FROM device"
-            " WHERE name = ANY($1::text[])",
-            # PostgreSQL's text has no NUL: such a name cannot be registered.
-            [n for n in names if "\0" not in n],
+            "SELECT d.name, device_id, place_id, carrier_id, technology_id,"
+            " coalesce(county, 0) AS county"
+            " FROM device d LEFT JOIN place USING (place_id) WHERE d.name = ANY($1::text[])",
+            [n for n in names if _is_text(n)],
         )
         if not found:
             return
@@ -76,7 +72,11 @@ class Directory:
         slots = np.fromiter((self._slots.get(n, 0) for n in names), np.int64, len(names))
         return Devices(*self._rows[slots].T)
 
-    def county(self, place_id: Ints) -> Ints:
-        """County codes of places; 0 for `UNPLACED` and for places newer than the last reload."""
-        known = (place_id > UNPLACED) & (place_id < len(self._county))
-        return np.where(known, self._county[np.where(known, place_id, 0)], 0)
+
+def _is_text(name: str) -> bool:
+    """Whether PostgreSQL could hold it: no NUL, no lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in name

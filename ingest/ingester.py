@@ -2,9 +2,10 @@
 
 The one path into the database, shared by MQTT, file import and HTTP push.
 
-- A temporary failure (database away, restarting, deadlock, disk full) is retried with growing
-  pauses until it works; nothing is dropped meanwhile, because nothing was acknowledged.
-- A permanent one is raised.
+- A temporary failure (database away, restarting, silent, deadlock, disk full) is retried with
+  growing pauses until it works; nothing is dropped meanwhile, because nothing was acknowledged.
+- Messages that the database refuses are found by halving and quarantined, so that one of them
+  cannot stop the stream; what cannot even be quarantined is raised.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -23,6 +24,7 @@ from ingest.check import Limits, check
 from ingest.decode import decode
 from ingest.directory import Directory
 from ingest.locate import Locator
+from ingest.reasons import Reason
 from ingest.receipt import Receipt
 from ingest.writer import Writer
 from shudao.settings import Settings, get_settings
@@ -37,10 +39,19 @@ TEMPORARY: tuple[type[BaseException], ...] = (
     asyncpg.OperatorInterventionError,  # shutting down, starting up
     asyncpg.InsufficientResourcesError,  # disk full, too many connections
     asyncpg.TransactionRollbackError,  # deadlock, serialisation
-    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.ReadOnlySQLTransactionError,  # a replica that was or is not yet the primary
+    asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.InternalClientError,
 )
+"""Failures that pass by themselves."""
+PERMANENT = (asyncpg.PostgresError, ValueError, OverflowError)
+"""Of what is left: the database refuses the data, and will do so again."""
+
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+_SILENCE_S = 60
+"""A database that says nothing for so long is taken for away; no statement of ours takes it."""
+_KEPT_BYTES = 65_536
+"""Of the payload of a message that could not be stored."""
 
 
 class Ingester:
@@ -71,18 +82,39 @@ class Ingester:
         self._locator = Locator(settings.vintage)
         self._connection: asyncpg.Connection[Any] | None = None
         self._writer: Writer | None = None
-        self.last_failure: str | None = None
-        """Why the database could not be written to just now; None while all is well."""
+        self._one_at_a_time = asyncio.Lock()
 
     async def aclose(self) -> None:
         """Close the connection."""
         if self._connection is not None:
-            await self._connection.close()
-            self._connection = self._writer = None
+            with contextlib.suppress(*TEMPORARY):
+                await self._connection.close(timeout=5)
+            await self._abandon()
 
     async def store_messages(self, messages: Sequence[Message]) -> Receipt:
-        """Decode and store messages; returns after the commit."""
-        return await self._until_done(lambda: self._store_messages(messages))
+        """Decode and store messages; returns after the commit.
+
+        Raises what the database raises when it refuses even to quarantine a message.
+        """
+        try:
+            return await self._until_done(lambda: self._store_messages(messages))
+        except PERMANENT as error:
+            log.error("the database refuses a batch, looking for the message", error=str(error))
+            return await self._isolate(messages, error)
+
+    async def _isolate(self, messages: Sequence[Message], error: Exception) -> Receipt:
+        """Store all messages but those that the database refuses; these are quarantined."""
+        if len(messages) > 1:
+            total, half = Receipt(), len(messages) // 2
+            total.add(await self.store_messages(messages[:half]))
+            total.add(await self.store_messages(messages[half:]))
+            return total
+        [m] = messages
+        refusal = Refusal(
+            Reason.UNSTORABLE, str(error), m.topic, m.payload[:_KEPT_BYTES], 0, m.received_ms,
+            0, "", "",
+        )  # fmt: skip
+        return await self._until_done(lambda: self._store([], [refusal]))
 
     async def store_samples(
         self, samples: Sequence[Samples], refusals: Sequence[Refusal] = ()
@@ -90,31 +122,42 @@ class Ingester:
         """Store decoded samples, and quarantine what the decoder refused, after one commit."""
         return await self._until_done(lambda: self._store(samples, refusals))
 
-    async def _until_done(self, attempt: Any) -> Receipt:
+    async def _until_done(self, attempt: Callable[[], Awaitable[Receipt]]) -> Receipt:
         pause = _FIRST_PAUSE_S
-        while True:
-            try:
-                receipt: Receipt = await attempt()
-            except TEMPORARY as error:
-                self.last_failure = str(error) or type(error).__name__
-                log.warning("database away, nothing is acknowledged", error=self.last_failure)
-                await self._abandon()
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_S)
-            else:
-                self.last_failure = None
-                return receipt
+        async with self._one_at_a_time:
+            while True:
+                try:
+                    return await attempt()
+                except TEMPORARY as error:
+                    # What broke a transaction tells more than that it is broken.
+                    broken = isinstance(error, asyncpg.InterfaceError)
+                    cause = (broken and error.__context__) or error
+                    log.warning(
+                        "not stored yet, trying again; nothing is acknowledged meanwhile",
+                        error=str(cause) or type(cause).__name__,
+                    )
+                    await self._abandon()
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, _LONGEST_PAUSE_S)
 
     async def _abandon(self) -> None:
         """Forget a connection in an unknown state."""
         if self._connection is not None:
-            with contextlib.suppress(*TEMPORARY):
-                self._connection.terminate()
+            self._connection.terminate()
         self._connection = self._writer = None
 
     async def _ready(self) -> tuple[asyncpg.Connection[Any], Writer]:
         if self._connection is None or self._writer is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(self._url, timeout=10)
+            self._connection = await asyncpg.connect(
+                self._url,
+                timeout=10,
+                command_timeout=_SILENCE_S,
+                # A worker that died must not hold its locks for long.
+                server_settings={
+                    "idle_in_transaction_session_timeout": f"{_SILENCE_S}s",
+                    "tcp_keepalives_idle": "30",
+                },
+            )
             self._writer = Writer(self._connection)
         return self._connection, self._writer
 

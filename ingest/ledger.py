@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ingest.batch import Bools, Checked, Refusal
+from shudao.streams import BATCH, STREAM_NAMES
 
 MINUTE_MS = 60_000
 Key = tuple[int, int, str]
@@ -48,7 +49,9 @@ class Ledger:
     def count_refusal(self, refusal: Refusal, *, known: bool) -> None:
         """Count a refused sample; one that quarantine holds already is a duplicate."""
         minute = refusal.received_ms // MINUTE_MS * MINUTE_MS
-        key = (minute, refusal.carrier_id, refusal.stream)
+        # A topic may say anything there; the ledger's key holds only what is known.
+        stream = refusal.stream if refusal.stream in (*STREAM_NAMES, BATCH) else "unknown"
+        key = (minute, refusal.carrier_id, stream)
         (self.duplicates if known else self.quarantined)[key] += 1
 
     def rows(self, origin: str) -> list[tuple[object, ...]]:

@@ -12,6 +12,7 @@ class Reason(StrEnum):
     UNKNOWN_CARRIER = "unknown_carrier"
     UNKNOWN_STREAM = "unknown_stream"
     MALFORMED = "malformed"
+    TOO_MANY = "too_many"
     INVALID_FIELD = "invalid_field"
     UNKNOWN_DEVICE = "unknown_device"
     WRONG_CARRIER = "wrong_carrier"
@@ -22,6 +23,7 @@ class Reason(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     CONTRADICTION = "contradiction"
     EMPTY = "empty"
+    UNSTORABLE = "unstorable"
 
 
 ADVICE: dict[Reason, str] = {
@@ -29,6 +31,7 @@ ADVICE: dict[Reason, str] = {
     Reason.UNKNOWN_CARRIER: "the carrier is one of telecom, mobile, unicom, broadnet",
     Reason.UNKNOWN_STREAM: "the stream is one of radio, broadband, reading, batch",
     Reason.MALFORMED: "send one JSON object, or an array of objects, in UTF-8",
+    Reason.TOO_MANY: "send at most 50,000 objects in one message",
     Reason.INVALID_FIELD: "send the field with the name and type of the message contract",
     Reason.UNKNOWN_DEVICE: "register the device first",
     Reason.WRONG_CARRIER: "publish under the carrier that the device is registered with",
@@ -39,5 +42,6 @@ ADVICE: dict[Reason, str] = {
     Reason.OUT_OF_RANGE: "leave out what was not measured, and check the unit",
     Reason.CONTRADICTION: "the values exclude each other, probably one is stale",
     Reason.EMPTY: "a sample holds at least one measured value",
+    Reason.UNSTORABLE: "the database refused it; tell whoever runs Shudao",
 }
 """What the sender should do, by reason."""

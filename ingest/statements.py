@@ -87,7 +87,9 @@ ON CONFLICT (device_id) DO UPDATE SET
 """
 
 MERGE_LEDGER = """
-INSERT INTO ingest_minute AS t VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO ingest_minute AS t (minute, carrier_id, stream, origin,
+    received, stored, duplicates, quarantined, lag_sum_ms, lag_max_ms)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (minute, carrier_id, stream, origin) DO UPDATE SET
     received = t.received + excluded.received, stored = t.stored + excluded.stored,
     duplicates = t.duplicates + excluded.duplicates,
@@ -101,10 +103,18 @@ WITH refused AS (
     SELECT * FROM unnest($1::bytea[], $2::timestamptz[], $3::text[], $4::smallint[],
         $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[]) WITH ORDINALITY
         AS r (digest, received, topic, carrier_id, stream, device, reason, detail, payload, row)),
-new AS (
-    INSERT INTO quarantine
-        (digest, received, origin, topic, carrier_id, stream, device, reason, detail, payload)
-    SELECT digest, received, $10, topic, carrier_id, stream, device, reason, detail, payload
-    FROM refused ORDER BY digest ON CONFLICT (digest) DO NOTHING RETURNING digest)
-SELECT min(row)::integer - 1 AS row FROM refused JOIN new USING (digest) GROUP BY digest
+first AS (
+    SELECT DISTINCT ON (digest) *, count(*) OVER digests AS times,
+        max(received) OVER digests AS last_received
+    FROM refused WINDOW digests AS (PARTITION BY digest) ORDER BY digest, row),
+kept AS (
+    INSERT INTO quarantine AS q (digest, received, last_received, times, origin, topic,
+        carrier_id, stream, device, reason, detail, payload)
+    SELECT digest, received, last_received, times, $10, topic,
+        carrier_id, stream, device, reason, detail, payload
+    FROM first ORDER BY digest
+    ON CONFLICT (digest) DO UPDATE SET times = q.times + excluded.times,
+        last_received = GREATEST(q.last_received, excluded.last_received)
+    RETURNING digest, xmax = 0 AS is_new)
+SELECT row::integer - 1 AS row FROM first JOIN kept USING (digest) WHERE is_new
 """

@@ -47,35 +47,45 @@ class Writer:
         self._prepared = False
 
     async def write(self, batch: Batch, origin: str) -> Receipt:
-        """Commit a batch and tell what became of it. Raises asyncpg's errors."""
+        """Commit a batch, of one `Checked` a stream at most, and tell what became of it.
+
+        Raises asyncpg's errors.
+        """
+        if len({c.stream.name for c in batch.checked}) < len(batch.checked):
+            raise ValueError("a batch holds each stream once")
         if not self._prepared:
             await self._connection.execute(create_stages(STREAMS.values()))
             self._prepared = True
-        receipt = Receipt(received=batch.received)
-        ledger = Ledger()
+        receipt, ledger = Receipt(received=batch.received), Ledger()
         async with self._connection.transaction():
-            # In one order, so that two writers wait for each other but never in a circle.
-            for checked in sorted(batch.checked, key=lambda c: c.stream.name):
-                if len(checked.rows):
-                    await self._write_samples(checked, ledger, receipt)
+            # In one order, so that writers rarely wait for each other in a circle; when they do,
+            # PostgreSQL ends one of them, and that one tries again.
+            written = [
+                (checked, await self._write_samples(checked))
+                for checked in sorted(batch.checked, key=lambda c: c.stream.name)
+                if len(checked.rows)
+            ]
+            await self._merge_seen([checked.take(stored) for checked, stored in written])
             if batch.refusals:
                 await self._write_refusals(batch.refusals, origin, ledger, receipt)
+            now_ms = time.time_ns() // 1_000_000
+            for checked, stored in written:
+                ledger.count_samples(checked, stored, now_ms)
+                receipt.stored += int(stored.sum())
+                receipt.duplicates += int((~stored).sum())
             await self._connection.executemany(MERGE_LEDGER, ledger.rows(origin))
         return receipt
 
-    async def _write_samples(self, checked: Checked, ledger: Ledger, receipt: Receipt) -> None:
-        stored = np.zeros(len(checked.rows), np.bool_)
+    async def _write_samples(self, checked: Checked) -> Bools:
+        """Raw rows and their roll-ups; returns which samples were not there yet."""
+        stored: Bools = np.zeros(len(checked.rows), np.bool_)
         first = first_of_each(checked)
         stored[first[await self._insert_raw(checked.take(first))]] = True
         new = checked.take(stored)
         if len(new.rows) and checked.stream.name != "reading":
             await self._merge("coverage_minute", new.stream, by_minute(new))
             await self._merge("coverage_hour", new.stream, by_hour(new))
-        if len(new.rows):
-            await self._merge_seen(new)
-        ledger.count_samples(checked, stored, time.time_ns() // 1_000_000)
-        receipt.stored += len(new.rows)
-        receipt.duplicates += len(checked.rows) - len(new.rows)
+        return stored
 
     async def _insert_raw(self, checked: Checked) -> NDArray[np.integer[Any]]:
         """Positions of the samples that were not there yet, and are now."""
@@ -95,13 +105,15 @@ class Writer:
         await self._copy(stage_of(table, stream), _rollup_columns(rollup))
         await self._connection.execute(merge_rollup(table, stream, rollup.measures))
 
-    async def _merge_seen(self, new: Checked) -> None:
-        order = np.lexsort((new.rows["time_ms"], new.rows["device_id"]))
-        ids, starts, counts = np.unique(
-            new.rows["device_id"][order], return_index=True, return_counts=True
-        )
-        newest = new.rows["time_ms"][order][starts + counts - 1]
-        received = np.maximum.reduceat(new.received_ms[order], starts)
+    async def _merge_seen(self, new: list[Checked]) -> None:
+        if not any(len(c.rows) for c in new):
+            return
+        device, at = (np.concatenate([c.rows[k] for c in new]) for k in ("device_id", "time_ms"))
+        order = np.lexsort((at, device))
+        ids, starts, counts = np.unique(device[order], return_index=True, return_counts=True)
+        newest = at[order][starts + counts - 1]
+        arrived = np.concatenate([c.received_ms for c in new])[order]
+        received = np.maximum.reduceat(arrived, starts)
         await self._connection.execute(
             MERGE_SEEN,
             ids.tolist(),
@@ -183,7 +195,7 @@ def _rollup_columns(rollup: Rollup) -> list[copy.Column]:
 
 def _digest(refusal: Refusal) -> bytes:
     """What makes a refused sample the same one when it is delivered again."""
-    head = f"{refusal.topic}\0{refusal.item}\0".encode("utf-8", "surrogateescape")
+    head = f"{refusal.topic}\0{refusal.item}\0".encode("utf-8", "surrogatepass")
     return hashlib.blake2b(head + refusal.payload, digest_size=16).digest()
 
 

@@ -10,7 +10,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shudao.errors import ShudaoError
@@ -27,20 +27,29 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="postgresql://user:password@host:port/database")
     mqtt_url: str = Field("", description="mqtt://[user:password@]host:port, mqtts:// for TLS")
     api_host: str = "127.0.0.1"
-    api_port: int = 8000
+    api_port: int = Field(8000, ge=0, le=65_535)
     goals_file: Path | None = Field(None, description="another goals file than the bundled one")
     vintage: str = Field("2018-10-31", description="registry vintage that places count in")
-    batch_samples: int = Field(20_000, description="a batch closes at this many messages …")
-    batch_ms: int = Field(200, description="… or after this many milliseconds")
-    receive_maximum: int = Field(20_000, description="unacknowledged messages in flight")
-    max_ahead_s: int = Field(300, description="a sample further in the future is refused")
-    max_age_days: int = Field(90, description="a sample older than raw retention is refused")
+    batch_messages: int = Field(20_000, ge=1, description="a batch closes at this many messages …")
+    batch_ms: int = Field(200, ge=1, description="… or after this many milliseconds")
+    receive_maximum: int = Field(
+        20_000, ge=1, le=65_535, description="unacknowledged messages in flight"
+    )
+    max_ahead_s: int = Field(300, ge=0, description="a sample further in the future is refused")
+    max_age_days: int = Field(90, ge=1, description="an older sample is refused")
 
 
 @cache
 def get_settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()  # type: ignore[call-arg]
+    """The settings of this process, read once. Raises `ShudaoError` naming what is wrong."""
+    try:
+        return Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"SHUDAO_{first['loc'][0]}".upper()
+        raise ShudaoError(
+            f"{name} = {first['input']!r}: {first['msg']}", f"correct {name}"
+        ) from error
 
 
 def _local(key: str, home: Path) -> str:

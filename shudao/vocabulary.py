@@ -62,6 +62,9 @@ class Technology(IntEnum):
     SATELLITE = 30
 
 
+RADIO_TECHNOLOGIES = (Technology.NBIOT, Technology.GSM, Technology.LTE, Technology.NR)
+"""The technologies that have radio samples."""
+
 TECHNOLOGY_NAMES = {
     Technology.NBIOT: Names("窄带物联网", "NB-IoT"),
     Technology.GSM: Names("2G", "GSM"),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 from paho.mqtt.reasoncodes import ReasonCode
 
+from shudao.broker_address import broker_address
 from shudao.errors import ShudaoError
 
 
@@ -29,33 +28,21 @@ class Gateway(aiomqtt.Client):
         super()._on_publish(client, userdata, mid, reason_code, properties)
 
 
-def where(url: str) -> str:
-    """Host and port, for messages to the user."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port or (8883 if parts.scheme == 'mqtts' else 1883)}"
-
-
 def gateway(url: str, identifier: str, window: int) -> Gateway:
     """A client with at most ``window`` unacknowledged messages; mqtts:// is TLS.
 
     Raises `ShudaoError` when the URL is no MQTT URL.
     """
-    parts = urlsplit(url)
-    tls = parts.scheme == "mqtts"
-    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
-        raise ShudaoError(
-            f"{parts.scheme or 'nothing'}:// is no MQTT address",
-            "set SHUDAO_MQTT_URL to mqtt://host:port, or mqtts:// for TLS",
-        )
+    address = broker_address(url)
     client = Gateway(
-        parts.hostname,
-        parts.port or (8883 if tls else 1883),
-        username=unquote(parts.username) if parts.username else None,
-        password=unquote(parts.password) if parts.password else None,
+        address.host,
+        address.port,
+        username=address.user,
+        password=address.password,
         identifier=identifier,
         protocol=aiomqtt.ProtocolVersion.V5,
         max_inflight_messages=window,
-        tls_context=ssl.create_default_context() if tls else None,
+        tls_context=address.tls,
     )
     client.pending_calls_threshold = window
     return client
@@ -68,6 +55,6 @@ async def check_broker(url: str, identifier: str) -> None:
             return
     except aiomqtt.MqttError as error:
         raise ShudaoError(
-            f"the MQTT broker at {where(url)} cannot be reached ({error})",
+            f"the MQTT broker at {broker_address(url)} cannot be reached ({error})",
             "start one with `shudao local up`, or correct SHUDAO_MQTT_URL",
         ) from error

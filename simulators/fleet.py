@@ -19,8 +19,9 @@ from uuid import uuid4
 
 import aiomqtt
 
+from shudao.broker_address import broker_address
 from shudao.errors import ShudaoError
-from simulators.broker import Gateway, gateway, where
+from simulators.broker import Gateway, gateway
 from simulators.messages import Message
 from simulators.report import Tally
 from simulators.traffic import Traffic
@@ -116,7 +117,7 @@ class Fleet:
         except TimeoutError:
             raise ShudaoError(
                 f"{self.tally.unacknowledged} messages were not acknowledged"
-                f" by the MQTT broker at {where(self._url)}",
+                f" by the MQTT broker at {broker_address(self._url)}",
                 "see that the broker runs; these messages may or may not have reached it",
             ) from None
 
@@ -155,7 +156,8 @@ class Fleet:
                 self._queue.task_done()
             if client.refusal:
                 raise ShudaoError(
-                    f"the MQTT broker at {where(self._url)} refuses messages ({client.refusal})",
+                    f"the MQTT broker at {broker_address(self._url)} refuses messages"
+                    f" ({client.refusal})",
                     "let this user publish to shudao/v1/#, or set another in SHUDAO_MQTT_URL",
                 )
             self.tally.acknowledged(message)

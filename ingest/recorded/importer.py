@@ -27,7 +27,7 @@ from ingest.recorded.load import NamedProfile
 from ingest.recorded.read import RecordedFile, open_recorded
 from shudao.database import connect
 from shudao.errors import ShudaoError
-from shudao.vocabulary import FOREIGN_CARRIER, TECHNOLOGY_IDS
+from shudao.vocabulary import FOREIGN_CARRIER, TECHNOLOGY_IDS, Technology
 
 CHUNK_ROWS = 5_000
 """A test every half hour is then 104 days: as many daily chunks to lock in one transaction."""
@@ -177,4 +177,5 @@ class _AnyDevice(Directory):
 
     def devices(self, names: list[str]) -> Devices:
         ones = np.ones(len(names), np.int64)
-        return Devices(ones, ones * 0, ones * self._carrier_id, ones * 0)
+        nothing = ones * 0
+        return Devices(ones, nothing, ones * self._carrier_id, ones * Technology.NBIOT, nothing)

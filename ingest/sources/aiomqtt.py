@@ -5,34 +5,91 @@ What it promises:
 - the session is persistent: what arrives while we are away is kept by the broker, and what was
   not acknowledged is delivered again after a reconnect;
 - at most ``receive_maximum`` messages are in flight, so memory stays bounded when the database
-  is slow; the network loop goes on meanwhile and keeps the session alive.
+  is slow; the network loop goes on meanwhile and keeps the session alive. Messages of QoS 0, which
+  no broker holds back, are dropped beyond that, and counted in the log.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import random
-import ssl
 import time
+from collections import deque
 from collections.abc import AsyncGenerator
-from urllib.parse import unquote, urlsplit
+from typing import NamedTuple
 
 import aiomqtt
 import structlog
+from paho.mqtt.client import Client as PahoClient
+from paho.mqtt.client import MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from ingest.batch import Message
 from ingest.sources import RawBatch
+from shudao.broker_address import broker_address
 from shudao.errors import ShudaoError
 
 log = structlog.get_logger(__name__)
 
+BATCH_BYTES = 8 * 2**20
+"""A batch also closes at this much payload: what one transaction decodes and writes."""
 _POLL_S = 0.005
 _LONGEST_PAUSE_S = 10.0
 _SESSION_EXPIRY_S = 7 * 86_400
-_MANUAL_QOS = (1, 2)
+
+
+class _Received(NamedTuple):
+    """A message of one connection; ``mid`` is what its acknowledgement names."""
+
+    message: Message
+    mid: int
+    qos: int
+
+
+class _Connection:
+    """One connection to the broker: what arrived, in order, stamped when it did."""
+
+    def __init__(self, client: aiomqtt.Client, limit: int) -> None:
+        self.client = client
+        self.waiting: deque[_Received] = deque()
+        self._limit = limit
+        self._dropped = 0
+        # Below aiomqtt's own queue: that one acknowledges before our code sees a message, takes
+        # messages without bound, and breaks on topics that are no valid UTF-8.
+        client._client.manual_ack_set(True)
+        client._client.on_message = self._on_message
+
+    def _on_message(self, _client: PahoClient, _userdata: object, received: MQTTMessage) -> None:
+        if received.qos == 0 and len(self.waiting) >= self._limit:
+            self._dropped += 1
+            if self._dropped.bit_count() == 1:  # 1, 2, 4, 8 …
+                log.warning("QoS 0 messages dropped: too many wait", dropped=self._dropped)
+            return
+        topic = received._topic.decode("utf-8", "backslashreplace")
+        message = Message(topic, bytes(received.payload), time.time_ns() // 1_000_000)
+        self.waiting.append(_Received(message, received.mid, received.qos))
+
+    @property
+    def is_broken(self) -> bool:
+        return self.client._disconnected.done()
+
+    def raise_failure(self) -> None:
+        """Of a broken connection nothing can be acknowledged: it all comes again."""
+        error = self.client._disconnected.exception()
+        raise aiomqtt.MqttError(str(error) or "the broker closed the connection") from error
+
+    async def acknowledge(self, received: list[_Received]) -> None:
+        """PUBACK, unless the connection broke meanwhile: then the broker delivers again."""
+        for i, r in enumerate(received):
+            if self.is_broken:
+                return
+            if r.qos:
+                self.client._client.ack(r.mid, r.qos)
+            if i % 500 == 499:
+                await asyncio.sleep(0)  # the network loop shares this thread
 
 
 class AiomqttSource:
@@ -76,20 +133,24 @@ class AiomqttSource:
 
         After that a lost connection is taken up again with growing, jittered pauses.
         """
+        address = broker_address(self._url)
         pause, first = 0.5, True
         while not self._stopping.is_set():
             try:
-                async with self._client() as client:
-                    await client.subscribe(self._topic, qos=1)
-                    log.info("subscribed", broker=self._where(), topic=self._topic)
+                client = self._client()
+                # Before it connects: what a persistent session kept comes with the CONNACK.
+                connection = _Connection(client, self._receive_maximum)
+                async with client:
+                    await self._subscribe(client)
+                    log.info("subscribed", broker=str(address), topic=self._topic)
                     self.connected, first, pause = True, False, 0.5
-                    async with contextlib.aclosing(self._read(client)) as batches:
+                    async with contextlib.aclosing(self._read(connection)) as batches:
                         async for batch in batches:
                             yield batch
             except aiomqtt.MqttError as error:
                 if first:
                     raise ShudaoError(
-                        f"the MQTT broker at {self._where()} cannot be reached ({error})",
+                        f"the MQTT broker at {address} cannot be reached ({error})",
                         "start one with `shudao local up`, or correct SHUDAO_MQTT_URL",
                     ) from error
                 log.warning("broker away, connecting again", error=str(error), pause_s=pause)
@@ -97,80 +158,65 @@ class AiomqttSource:
                 await self._wait(pause * random.uniform(0.5, 1))
                 pause = min(pause * 2, _LONGEST_PAUSE_S)
 
-    def _where(self) -> str:
-        parts = urlsplit(self._url)
-        return f"{parts.hostname}:{parts.port or 1883}"
-
     def _client(self) -> aiomqtt.Client:
-        parts = urlsplit(self._url)
-        tls = parts.scheme == "mqtts"
+        address = broker_address(self._url)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = _SESSION_EXPIRY_S
         properties.ReceiveMaximum = self._receive_maximum
-        client = aiomqtt.Client(
-            parts.hostname or "localhost",
-            parts.port or (8883 if tls else 1883),
-            username=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password) if parts.password else None,
+        return aiomqtt.Client(
+            address.host,
+            address.port,
+            username=address.user,
+            password=address.password,
             identifier=self._client_id,
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=False,
             properties=properties,
-            tls_context=ssl.create_default_context() if tls else None,
+            tls_context=address.tls,
         )
-        # aiomqtt 2.x acknowledges before our code sees a message; paho below it need not.
-        client._client.manual_ack_set(True)
-        return client
 
-    async def _read(self, client: aiomqtt.Client) -> AsyncGenerator[RawBatch, None]:
+    async def _subscribe(self, client: aiomqtt.Client) -> None:
+        [granted] = await client.subscribe(self._topic, qos=1)
+        code = granted if isinstance(granted, int) else granted.value
+        if code != 1:
+            raise ShudaoError(
+                f"the MQTT broker does not let {self._client_id!r} subscribe to {self._topic}"
+                f" with QoS 1 (it answered {granted})",
+                "allow that in its access list, and QoS 1 in its settings",
+            )
+
+    async def _read(self, connection: _Connection) -> AsyncGenerator[RawBatch, None]:
         while not self._stopping.is_set():
-            received = await self._collect(client)
-            if not received:
-                continue
-            now_ms = time.time_ns() // 1_000_000
-            messages = [Message(m.topic.value, _bytes(m.payload), now_ms) for m in received]
-            yield RawBatch(messages, lambda r=received: self._acknowledge(client, r))  # type: ignore[misc]
+            received = await self._collect(connection)
+            if received:
+                yield RawBatch(
+                    [r.message for r in received],
+                    functools.partial(connection.acknowledge, received),
+                )
 
-    async def _collect(self, client: aiomqtt.Client) -> list[aiomqtt.Message]:
+    async def _collect(self, connection: _Connection) -> list[_Received]:
         """The next messages; [] when there were none for a while.
 
-        The queue is polled and never awaited: a cancelled ``get`` can lose a message.
+        What arrived is polled and never awaited: a cancelled wait can lose a message.
         """
-        queue = client._queue
+        waiting, received, size = connection.waiting, list[_Received](), 0
         deadline = time.monotonic() + self._batch_s
-        received: list[aiomqtt.Message] = []
-        while len(received) < self._batch_messages and time.monotonic() < deadline:
-            if queue.empty():
-                if client._disconnected.done():
-                    # Of a broken connection nothing can be acknowledged: it all comes again.
-                    client._disconnected.result()
-                    raise aiomqtt.MqttError("the broker closed the connection")
+        while time.monotonic() < deadline:
+            if not waiting:
+                if connection.is_broken:
+                    connection.raise_failure()
                 if self._stopping.is_set():
                     break
                 await asyncio.sleep(_POLL_S)
                 continue
             if not received:
                 deadline = time.monotonic() + self._batch_s
-            received.append(queue.get_nowait())
+            received.append(waiting.popleft())
+            size += len(received[-1].message.payload)
+            if len(received) >= self._batch_messages or size >= BATCH_BYTES:
+                break
         return received
 
-    async def _acknowledge(self, client: aiomqtt.Client, messages: list[aiomqtt.Message]) -> None:
-        """PUBACK, unless the connection broke meanwhile: then the broker delivers again."""
-        for i, message in enumerate(messages):
-            if client._disconnected.done():
-                return
-            if message.qos in _MANUAL_QOS:
-                client._client.ack(message.mid, message.qos)
-            if i % 500 == 499:
-                await asyncio.sleep(0)  # the network loop shares this thread
-
     async def _wait(self, seconds: float) -> None:
-        with_timeout = asyncio.wait_for(self._stopping.wait(), seconds)
-        try:
-            await with_timeout
-        except TimeoutError:
-            return
-
-
-def _bytes(payload: object) -> bytes:
-    return payload if isinstance(payload, bytes) else b""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)

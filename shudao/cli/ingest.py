@@ -17,11 +17,16 @@ def ingest(
 
     Messages are acknowledged after their samples are committed. SIGTERM or Ctrl-C finishes and
     acknowledges the batch in hand. Settings: SHUDAO_MQTT_URL, SHUDAO_DATABASE_URL,
-    SHUDAO_BATCH_SAMPLES, SHUDAO_BATCH_MS, SHUDAO_RECEIVE_MAXIMUM, SHUDAO_MAX_AHEAD_S,
+    SHUDAO_BATCH_MESSAGES, SHUDAO_BATCH_MS, SHUDAO_RECEIVE_MAXIMUM, SHUDAO_MAX_AHEAD_S,
     SHUDAO_MAX_AGE_DAYS.
+
+    Example: shudao ingest
     """
     import uvloop
 
+    from shudao.database.migrate import require_schema
+
+    require_schema()
     uvloop.run(_ingest(client_id))
 
 
@@ -31,21 +36,18 @@ async def _ingest(client_id: str) -> None:
     from ingest.ingester import Ingester
     from ingest.pipeline import run
     from ingest.sources.aiomqtt import AiomqttSource
-    from shudao.database import connect
     from shudao.settings import database_url, get_settings, mqtt_url
     from shudao.stopping import on_stop_signal
 
     settings = get_settings()
-    url = database_url()
-    await (await connect(url)).close()  # fail at once, with a clear line, if it is not there
     source = AiomqttSource(
         mqtt_url(),
         client_id=client_id,
-        batch_messages=settings.batch_samples,
+        batch_messages=settings.batch_messages,
         batch_ms=settings.batch_ms,
         receive_maximum=settings.receive_maximum,
     )
-    task = asyncio.ensure_future(run(source, Ingester(url, origin="mqtt")))
+    task = asyncio.ensure_future(run(source, Ingester(database_url(), origin="mqtt")))
     with on_stop_signal(source.stop, task.cancel, after_s=10):
         try:
             total = await task

@@ -15,7 +15,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from shudao.database.connect import explain_failure
 from shudao.errors import ShudaoError
@@ -39,7 +39,10 @@ class SchemaStatus:
 
 def _engine(url: str) -> Engine:
     parts = urlsplit(url)
-    return create_engine(urlunsplit(parts._replace(scheme="postgresql+psycopg")))
+    try:
+        return create_engine(urlunsplit(parts._replace(scheme="postgresql+psycopg")))
+    except (ArgumentError, ValueError) as error:
+        raise explain_failure(url, error) from error
 
 
 def _config() -> Config:
@@ -62,6 +65,17 @@ def schema_status(url: str | None = None) -> SchemaStatus:
     newest = ScriptDirectory.from_config(_config()).get_current_head()
     assert newest is not None, "the package ships its migrations"
     return SchemaStatus(current, newest)
+
+
+def require_schema(url: str | None = None) -> None:
+    """Raises `ShudaoError` unless the database's schema is the one that this program knows."""
+    found = schema_status(url)
+    if not found.is_current:
+        raise ShudaoError(
+            f"the database's schema is {found.current or 'not there'}, this program needs"
+            f" {found.newest}",
+            "run `shudao db migrate`",
+        )
 
 
 def migrate(url: str | None = None) -> SchemaStatus:

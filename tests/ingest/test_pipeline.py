@@ -206,19 +206,64 @@ async def test_in_flight_is_bounded_by_the_receive_maximum(
     mqtt_url: str, database_url: str, devices: dict[str, int], client_id: str,
     connection: asyncpg.Connection[Any],
 ) -> None:  # fmt: skip
-    """More messages than may be in flight still all arrive, a window at a time."""
-    running = Running(mqtt_url, database_url, client_id, receive_maximum=10)
-    await running.connected()
+    """While the database is slow no more than that wait here; then they all arrive."""
+    source = AiomqttSource(mqtt_url, client_id=client_id, batch_ms=300, receive_maximum=10)
+    batches = source.batches()
+    reading = asyncio.ensure_future(anext(batches))
+
+    async def is_connected() -> bool:
+        return source.connected
+
+    await until(is_connected)
     t = now_ms()
     await publish(
         mqtt_url, [("shudao/v1/telecom/radio/nb-telecom-a", radio(t + i)) for i in range(100)]
     )
+    received = len((await reading).messages)
+    more = asyncio.ensure_future(anext(batches))
+    done, _ = await asyncio.wait([more], timeout=1)
+    received += len(more.result().messages) if done else 0
+    assert received == 10
+    more.cancel()
+    await asyncio.gather(more, return_exceptions=True)
+    await batches.aclose()
+    running = Running(mqtt_url, database_url, client_id, receive_maximum=10)
 
     async def stored() -> bool:
         return bool(await connection.fetchval("SELECT count(*) FROM radio_sample") == 100)
 
     await until(stored)
     await running.finish()
+
+
+async def test_messages_of_qos_0_cannot_fill_the_memory(
+    mqtt_url: str, database_url: str, devices: dict[str, int], client_id: str
+) -> None:
+    """No broker holds them back, so what is too much is dropped; QoS 1 is not."""
+    source = AiomqttSource(mqtt_url, client_id=client_id, batch_ms=300, receive_maximum=10)
+    batches = source.batches()
+    reading = asyncio.ensure_future(anext(batches))
+
+    async def is_connected() -> bool:
+        return source.connected
+
+    await until(is_connected)
+    topic = "shudao/v1/telecom/radio/nb-telecom-a"
+    await publish(mqtt_url, [(topic, radio(now_ms()))])
+    await reading  # nobody reads from now on
+    parts = urlsplit(mqtt_url)
+    async with aiomqtt.Client(parts.hostname or "", parts.port or 1883) as client:
+        for i in range(200):
+            await client.publish(topic, b"%d" % i, qos=0)
+        await client.publish(topic, b"last", qos=1)
+    received: list[bytes] = []
+    while b"last" not in received:
+        batch = await asyncio.wait_for(anext(batches), 10)
+        received += [m.payload for m in batch.messages]
+        await batch.acknowledge()
+    await batches.aclose()
+    assert received[:10] == [b"%d" % i for i in range(10)]
+    assert len(received) < 200
 
 
 async def test_an_unreachable_broker_is_one_clear_line(database_url: str) -> None:

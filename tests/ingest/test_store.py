@@ -3,6 +3,8 @@ roll-ups, quarantine and the ledger."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
 import asyncpg
@@ -13,6 +15,7 @@ from tests.ingest.conftest import message, now_ms, radio
 
 pytestmark = pytest.mark.usefixtures("devices")
 HOUR = 3_600_000
+PAIRS = (("nb-telecom-a", "telecom"), ("nb-mobile-b", "mobile"))
 
 
 async def counts(connection: asyncpg.Connection[Any]) -> dict[str, int]:
@@ -117,6 +120,8 @@ async def test_late_and_out_of_order_samples_land_in_their_own_hour(
         (b"\xff\xfe\x00", "malformed", "JSON is malformed"),
         (b"[" * 50_000, "malformed", "recursion"),
         (b"", "malformed", "truncated"),
+        (b"[]", "empty", "the array holds 0 objects"),
+        (b"[" + b"0," * 50_000 + b"0]", "too_many", "the array holds 50,001 objects → send at"),
         ({"rsrp_dbm": -90}, "invalid_field", "time"),
         ({"time": "now", "rsrp_dbm": -90}, "invalid_field", "$.time"),
         ({"time": 10**30, "rsrp_dbm": -90}, "invalid_field", "$.time"),
@@ -142,8 +147,9 @@ async def test_a_malformed_message_is_kept_with_its_reason(
     assert (row["topic"], row["payload"], row["carrier_id"]) == (bad.topic, bad.payload, 1)
     assert (row["reason"], row["device"]) == (reason, "nb-telecom-a")
     assert detail in row["detail"]
-    again = await ingester.store_messages([bad])
-    assert (again.duplicates, again.quarantined.total()) == (1, 0)
+    again = await ingester.store_messages([bad, bad])
+    assert (again.duplicates, again.quarantined.total()) == (2, 0)
+    assert await connection.fetchval("SELECT times FROM quarantine") == 3
     await counts(connection)
 
 
@@ -192,6 +198,12 @@ async def test_a_wrong_value_costs_its_sample_and_not_its_batch(
         ("shudao/v1/telecom/radio/a/b", "topic"),
         ("other/v1/telecom/radio/a", "topic"),
         ("shudao/v2/telecom/radio/nb-telecom-a", "topic"),
+        ("shudao/v1x/telecom/radio/nb-telecom-a", "topic"),
+        (f"shudao/v1/telecom/{'long' * 2_000}/nb-telecom-a", "unknown_stream"),
+        ("shudao/v1/telecom/ra\0dio/nb-telecom-a", "unknown_stream"),
+        ("shudao/v1/telecom/ra\udcffdio/nb-telecom-a", "unknown_stream"),
+        ("shudao/v1/telecom/radio/no\udcffbody", "unknown_device"),
+        ("shudao/v1/telecom/radio/bb-telecom-a", "unknown_technology"),
         ("shudao/v1/telcom/radio/nb-telecom-a", "unknown_carrier"),
         ("shudao/v1/telecom/radar/nb-telecom-a", "unknown_stream"),
         ("shudao/v1/telecom/radio/nobody", "unknown_device"),
@@ -263,3 +275,89 @@ async def test_a_drive_sample_counts_for_the_segment_it_was_taken_on(
     assert [r["place_id"] for r in raw] == [segment["place_id"], 0]
     counties = await connection.fetch("SELECT county FROM coverage_minute ORDER BY county")
     assert [r["county"] for r in counties] == [0, segment["county"]]
+
+
+async def test_a_place_registered_later_counts_in_its_county(
+    ingester: Ingester, connection: asyncpg.Connection[Any]
+) -> None:
+    """No reload is waited for: minutes and hours agree from the first sample on."""
+    await ingester.store_messages([message("nb-telecom-a", radio(now_ms()))])
+    place_id = await connection.fetchval(
+        "INSERT INTO place (kind, vintage, division, county, code, name, coord_source, source)"
+        " VALUES ('station', '2018-10-31', '513425101200', 513425, 'new', 'new', 'synthetic',"
+        " 'simulated') RETURNING place_id"
+    )
+    await connection.execute(
+        "INSERT INTO device (name, carrier_id, place_id, technology_id, kind, source)"
+        " VALUES ('nb-new', 1, $1, 1, 'sensor', 'registered')",
+        place_id,
+    )
+    await ingester.store_messages([message("nb-new", radio(now_ms()))])
+    counties = await connection.fetch("SELECT county FROM coverage_minute ORDER BY county")
+    assert [r["county"] for r in counties] == [510104, 513425]
+
+
+async def test_a_large_array_of_refused_samples_is_taken_apart_once(
+    ingester: Ingester, connection: asyncpg.Connection[Any]
+) -> None:
+    """Each refusal carries its own object; twice as many take twice as long, not four times."""
+    t = now_ms()
+    items = [{"time": t + i, "rsrp_dbm": -90} for i in range(20_000)]
+    async with asyncio.timeout(30):
+        receipt = await ingester.store_messages([message("nobody", items)])
+    assert receipt.quarantined == {"unknown_device": 20_000}
+    last = await connection.fetchval("SELECT payload FROM quarantine ORDER BY payload DESC LIMIT 1")
+    assert json.loads(last)["time"] == t + 19_999
+
+
+async def test_a_message_that_the_database_refuses_does_not_stop_the_stream(
+    ingester: Ingester, connection: asyncpg.Connection[Any]
+) -> None:
+    """It is found among its neighbours and quarantined; they are stored."""
+    t = now_ms()
+    await connection.execute(
+        "ALTER TABLE radio_sample ADD CONSTRAINT no_pci_13 CHECK (pci IS DISTINCT FROM 13)"
+    )
+    try:
+        sent = [message("nb-telecom-a", radio(t + i, pci=i)) for i in range(20)]
+        receipt = await ingester.store_messages(sent)
+    finally:
+        await connection.execute("ALTER TABLE radio_sample DROP CONSTRAINT no_pci_13")
+    assert (receipt.received, receipt.stored) == (20, 19)
+    assert receipt.quarantined == {"unstorable": 1}
+    row = await connection.fetchrow("SELECT topic, detail, payload FROM quarantine")
+    assert row is not None
+    assert (row["topic"], row["payload"]) == (sent[13].topic, sent[13].payload)
+    assert "no_pci_13" in row["detail"]
+
+
+async def test_workers_that_write_the_same_samples_count_them_once(
+    database_url: str, connection: asyncpg.Connection[Any]
+) -> None:
+    """Three at once, each with all samples in another order: the numbers of one."""
+    t = now_ms()
+    batches = [
+        [message(d, radio(t + i), carrier=c) for d, c in PAIRS for i in range(b, b + 50)]
+        for b in range(0, 500, 50)
+    ]
+    workers = [Ingester(database_url, origin="mqtt") for _ in range(3)]
+
+    async def store(worker: Ingester, order: list[int]) -> int:
+        return sum([(await worker.store_messages(batches[i])).stored for i in order])
+
+    orders = [list(range(10)), list(range(9, -1, -1)), [5, 4, 6, 3, 7, 2, 8, 1, 9, 0]]
+    stored = await asyncio.gather(*map(store, workers, orders))
+    for worker in workers:
+        await worker.aclose()
+    assert sum(stored) == 1_000
+    assert (await counts(connection))["raw"] == 1_000
+
+
+async def test_one_ingester_serves_many_callers(
+    ingester: Ingester, connection: asyncpg.Connection[Any]
+) -> None:
+    """As HTTP push will call it: at once, each with its own receipt."""
+    t = now_ms()
+    calls = [ingester.store_messages([message("nb-telecom-a", radio(t + i))]) for i in range(8)]
+    assert [r.stored for r in await asyncio.gather(*calls)] == [1] * 8
+    await counts(connection)

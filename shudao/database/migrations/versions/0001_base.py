@@ -134,8 +134,10 @@ CREATE TABLE ingest_minute (
 
 CREATE TABLE quarantine (
     quarantine_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    digest bytea UNIQUE NOT NULL,        -- of topic, position and payload: a redelivery adds nothing
+    digest bytea UNIQUE NOT NULL,        -- of topic, position and payload: the same one is kept once
     received timestamptz NOT NULL,
+    last_received timestamptz NOT NULL,
+    times bigint NOT NULL,               -- that it came, redeliveries included
     origin text NOT NULL, topic text NOT NULL, carrier_id smallint, stream text, device text,
     reason text NOT NULL, detail text NOT NULL, payload bytea NOT NULL);
 CREATE INDEX quarantine_received ON quarantine (received);
