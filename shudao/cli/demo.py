@@ -21,7 +21,9 @@ def demo(
             help="Stop by itself after that long (60s, 5m) and settle the account.",
         ),
     ] = None,
-    rate: Annotated[int, typer.Option(help="Messages a second that the devices publish.")] = 400,
+    rate: Annotated[
+        int, typer.Option(min=1, help="Messages a second that the devices publish.")
+    ] = 400,
     seed: Annotated[int, typer.Option(help="Of the simulated world.")] = 2018,
     grafana_url: Annotated[
         str, typer.Option(envvar="GRAFANA_URL", help="A Grafana to push the dashboards to.")

@@ -10,6 +10,14 @@ import asyncpg
 
 from shudao.vocabulary import ANY_CARRIER
 
+AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+)
+"""What a pool raises while the database is away."""
+
 _LEDGER = """
 SELECT coalesce(sum(received), 0)::bigint AS received, coalesce(sum(stored), 0)::bigint AS stored,
     coalesce(sum(duplicates), 0)::bigint AS duplicates,
@@ -65,29 +73,29 @@ class Numbers:
     """Goal → covered, uncovered, unknown, denominator; province, any carrier."""
 
 
-async def read_counts(connection: asyncpg.Connection[Any]) -> Counts:
+async def read_counts(database: asyncpg.Pool[Any]) -> Counts:
     """The ledger's totals."""
-    row = await connection.fetchrow(_LEDGER)
+    row = await database.fetchrow(_LEDGER)
     assert row is not None
     return Counts(**dict(row))
 
 
-async def read_fast(connection: asyncpg.Connection[Any], numbers: Numbers, start: Counts) -> None:
+async def read_fast(database: asyncpg.Pool[Any], numbers: Numbers, start: Counts) -> None:
     """What is cheap enough for every second."""
-    numbers.counts = (await read_counts(connection)).since(start)
-    lag = await connection.fetchrow(_LAG)
+    numbers.counts = (await read_counts(database)).since(start)
+    lag = await database.fetchrow(_LAG)
     assert lag is not None
     numbers.lag_mean_ms, numbers.lag_max_ms = lag["mean"], lag["greatest"]
 
 
 async def read_slow(
-    connection: asyncpg.Connection[Any], numbers: Numbers, began: datetime, vintage: str
+    database: asyncpg.Pool[Any], numbers: Numbers, began: datetime, vintage: str
 ) -> None:
     """What is read every few seconds: who was heard since ``began``, and the goals."""
-    reach = await connection.fetchrow(_REACH, began)
+    reach = await database.fetchrow(_REACH, began)
     assert reach is not None
     numbers.prefectures, numbers.carriers = reach["prefectures"], reach["carriers"]
-    rows = await connection.fetch(_PROGRESS, vintage, ANY_CARRIER)
+    rows = await database.fetch(_PROGRESS, vintage, ANY_CARRIER)
     numbers.progress = {
         r["goal"]: (r["covered"], r["uncovered"], r["unknown"], r["denominator"]) for r in rows
     }

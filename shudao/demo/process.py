@@ -112,12 +112,15 @@ class Part:
             await asyncio.wait([self._watcher], timeout=within_s)
         await self.stop()
 
+    def has_said(self, word: str) -> bool:
+        """Whether its log holds a word."""
+        return self.log.exists() and word in self.log.read_text(errors="replace")
+
     def last_words(self) -> str:
         """The last line of its log that says something, without the frame around it."""
-        lines = (
-            line.strip(" │╭╮╰╯─") for line in self.log.read_text(errors="replace").splitlines()
-        )
-        return next((line for line in reversed(list(lines)) if line), "")
+        lines = self.log.read_text(errors="replace").splitlines()
+        bare = [line.strip(" │╭╮╰╯─").removeprefix("shudao: ") for line in lines]
+        return next((line for line in reversed(bare) if line), "")
 
     async def stop(self, *, within_s: float = 15) -> None:
         """Ask it to end, and end it if it does not within the time."""

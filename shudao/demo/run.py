@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -22,19 +21,21 @@ import asyncpg
 from rich.console import Console
 from rich.live import Live
 
-from shudao.database import connect
+from shudao.broker_address import broker_address
+from shudao.database import connect, create_pool
 from shudao.database.migrate import migrate
-from shudao.demo.numbers import Counts, read_counts, read_fast, read_slow
+from shudao.demo.numbers import AWAY, Counts, read_counts, read_fast, read_slow
 from shudao.demo.process import Part
 from shudao.demo.view import Scene, goals_table
 from shudao.errors import ShudaoError
 from shudao.goals import load_goals
 from shudao.local import down, status, up
-from shudao.settings import Settings
+from shudao.settings import Settings, mqtt_url
 from shudao.stopping import on_stop_signal
 
 _SLOW_EVERY_S = 4.0
 _CATCH_UP_S = 60.0
+_QUIET_S = 1.0
 _WIDE = 110
 
 
@@ -57,9 +58,10 @@ async def demo(settings: Settings, options: Options, console: Console) -> bool:
             with _step(console, "database schema"):
                 await asyncio.to_thread(migrate)
             await _load_registry(settings, console)
-            connection = await connect()
-            stack.push_async_callback(connection.close)
-            return await _watch(settings, options, connection, stop, console)
+            await _require_broker()
+            pool = await create_pool(size=2)
+            stack.push_async_callback(pool.close)
+            return await _watch(settings, options, pool, stop, console)
 
 
 @contextlib.contextmanager
@@ -74,7 +76,7 @@ async def _start_services(settings: Settings, stack: AsyncExitStack, console: Co
     """Bring up the private services that are needed; those that ran before stay at the end."""
     if settings.database_url and settings.mqtt_url:
         return
-    ran_before = all(s.running for s in status(settings.home))
+    ran_before = any(s.running for s in status(settings.home))
     with _step(console, "TimescaleDB and mosquitto"):
         await asyncio.to_thread(up, settings.home)
     if not ran_before:
@@ -93,27 +95,43 @@ async def _load_registry(settings: Settings, console: Console) -> None:
         await connection.close()
 
 
+async def _require_broker() -> None:
+    """Say at once that the broker is away, not when the simulator has given up."""
+    address = broker_address(mqtt_url())
+    try:
+        _, writer = await asyncio.open_connection(address.host, address.port)
+    except OSError as error:
+        raise ShudaoError(
+            f"the MQTT broker at {address} cannot be reached ({error.strerror})",
+            "start one with `shudao local up`, or correct SHUDAO_MQTT_URL",
+        ) from error
+    writer.close()
+
+
 def _parts(settings: Settings, options: Options, scene: Scene) -> list[Part]:
-    logs = settings.home / "demo"
-    logs.mkdir(parents=True, exist_ok=True)
     port = _free_port(settings.api_host, settings.api_port)
     scene.addresses.append(("API", f"http://{settings.api_host}:{port}/docs"))
 
-    def log(name: str) -> Path:
-        path = logs / f"{name}.log"
-        path.write_bytes(b"")
-        return path
-
+    api = ["api", "--host", settings.api_host]
     simulate = ["simulate", "--rate", str(options.rate), "--seed", str(options.seed)]
     return [
-        Part("ingest", ["ingest"], log("ingest")),
-        Part("evaluate", ["evaluate", "--every", "3s"], log("evaluate")),
-        Part("api", ["api", "--host", settings.api_host, "--port", str(port)], log("api")),
+        Part("ingest", ["ingest"], _log(settings, "ingest")),
+        Part("evaluate", ["evaluate", "--every", "3s"], _log(settings, "evaluate")),
+        Part("api", [*api, "--port", str(port)], _log(settings, "api")),
         Part(
-            "simulate", [*simulate, "--progress-json"], log("simulate"),
+            "simulate", [*simulate, "--progress-json"], _log(settings, "simulate"),
             on_report=scene.published.update,
         ),
     ]  # fmt: skip
+
+
+def _log(settings: Settings, name: str) -> Path:
+    """An empty log of a part."""
+    folder = settings.home / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.log"
+    path.write_bytes(b"")
+    return path
 
 
 def _free_port(host: str, wanted: int) -> int:
@@ -132,27 +150,52 @@ def _free_port(host: str, wanted: int) -> int:
 async def _watch(
     settings: Settings,
     options: Options,
-    connection: asyncpg.Connection[Any],
+    database: asyncpg.Pool[Any],
     stop: asyncio.Event,
     console: Console,
 ) -> bool:
     goals = load_goals(settings.goals_file)
-    scene = Scene([], goals, settings.vintage, [("Grafana", await _grafana(options, console))])
+    grafana = await _grafana(settings, options, console)
+    scene = Scene([], goals, settings.vintage, [("Grafana", grafana)])
     scene.wide = console.width >= _WIDE
     scene.parts = _parts(settings, options, scene)
-    start, began = await read_counts(connection), datetime.now(UTC)
     async with _running(scene.parts):
+        with _step(console, "ingester"):
+            start = await _until_quiet(database, _part(scene, "ingest"))
+        began, scene.began = datetime.now(UTC), time.monotonic()
+        _part(scene, "simulate").start()
         with Live(console=console, refresh_per_second=4, get_renderable=scene.draw, transient=True):
-            await _until_stopped(settings, options, connection, stop, scene, start, began)
-            await _wind_down(connection, scene, start)
-        await read_slow(connection, scene.numbers, began, settings.vintage)
+            await _until_stopped(settings, options, database, stop, scene, start, began)
+            await _wind_down(database, scene, start)
+        await read_slow(database, scene.numbers, began, settings.vintage)
     return _settle(scene, console, timed=options.seconds is not None)
+
+
+def _part(scene: Scene, name: str) -> Part:
+    return next(p for p in scene.parts if p.name == name)
+
+
+async def _until_quiet(database: asyncpg.Pool[Any], ingest: Part) -> Counts:
+    """The ledger's totals, once the ingester listens and has nothing left to store.
+
+    What an earlier run left at the broker is not this one's.
+    """
+    before, since = await read_counts(database), time.monotonic()
+    while time.monotonic() - since < _QUIET_S or not ingest.has_said("subscribed"):
+        if ingest.failed:
+            raise ShudaoError(f"ingest ended: {ingest.last_words()}", f"its log is {ingest.log}")
+        await asyncio.sleep(0.1)
+        counts = await read_counts(database)
+        if counts != before:
+            before, since = counts, time.monotonic()
+    return before
 
 
 @asynccontextmanager
 async def _running(parts: list[Part]) -> AsyncIterator[None]:
     for part in parts:
-        part.start()
+        if part.name != "simulate":
+            part.start()
     try:
         yield
     finally:
@@ -162,7 +205,7 @@ async def _running(parts: list[Part]) -> AsyncIterator[None]:
 async def _until_stopped(
     settings: Settings,
     options: Options,
-    connection: asyncpg.Connection[Any],
+    database: asyncpg.Pool[Any],
     stop: asyncio.Event,
     scene: Scene,
     start: Counts,
@@ -177,28 +220,32 @@ async def _until_stopped(
                 raise ShudaoError(
                     f"{part.name} ended: {part.last_words()}", f"its log is {part.log}"
                 )
-        await read_fast(connection, scene.numbers, start)
-        if time.monotonic() >= slow_at:
-            await read_slow(connection, scene.numbers, began, settings.vintage)
-            slow_at = time.monotonic() + _SLOW_EVERY_S
+        try:
+            await read_fast(database, scene.numbers, start)
+            if time.monotonic() >= slow_at:
+                await read_slow(database, scene.numbers, began, settings.vintage)
+                slow_at = time.monotonic() + _SLOW_EVERY_S
+            scene.note = ""
+        except AWAY as error:
+            scene.note = f"the database does not answer, the numbers stand still ({error})"
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), 1)
 
 
-async def _wind_down(connection: asyncpg.Connection[Any], scene: Scene, start: Counts) -> None:
+async def _wind_down(database: asyncpg.Pool[Any], scene: Scene, start: Counts) -> None:
     """Stop publishing, and let the ingester catch up with what was published."""
     scene.note = "stopping: the simulator finishes, the ingester catches up …"
-    simulator = next(p for p in scene.parts if p.name == "simulate")
-    await simulator.stop(within_s=30)
+    await _part(scene, "simulate").stop(within_s=30)
     patience = time.monotonic() + _CATCH_UP_S
     while time.monotonic() < patience and not _is_settled(scene):
         before = scene.numbers.counts.received
         await asyncio.sleep(0.25)
-        await read_fast(connection, scene.numbers, start)
+        with contextlib.suppress(*AWAY):
+            await read_fast(database, scene.numbers, start)
         if scene.numbers.counts.received != before:
             patience = time.monotonic() + _CATCH_UP_S
     # One more evaluation, over everything that was committed.
-    evaluator = next(p for p in scene.parts if p.name == "evaluate")
+    evaluator = _part(scene, "evaluate")
     await evaluator.stop()
     last = Part("evaluate", ["evaluate"], evaluator.log)
     last.start()
@@ -211,8 +258,8 @@ def _is_settled(scene: Scene) -> bool:
         return True
     return (
         bool(sent.get("final"))
-        and counts.stored >= sent["samples"]
-        and counts.quarantined >= sent["malformed"]
+        and counts.stored == sent["samples"]
+        and counts.quarantined == sent["malformed"]
     )
 
 
@@ -245,14 +292,15 @@ def _settle(scene: Scene, console: Console, *, timed: bool) -> bool:
     return even
 
 
-async def _grafana(options: Options, console: Console) -> str:
+async def _grafana(settings: Settings, options: Options, console: Console) -> str:
     """Push the dashboards to a Grafana that answers, and tell where to look."""
     if not options.grafana_url:
         return "none: install Grafana 10 to 12, set GRAFANA_URL and GRAFANA_TOKEN"
-    push = Part("dashboards", ["dashboards", "push"], Path(os.devnull), restart=False)
+    command = ["dashboards", "push", "--url", options.grafana_url]
+    push = Part("dashboards", command, _log(settings, "dashboards"), restart=False)
     with _step(console, f"dashboards → {options.grafana_url}"):
         push.start()
         await push.finished(within_s=60)
     if push.failed:
-        return f"{options.grafana_url}: not pushed, see `shudao dashboards push`"
+        return f"{options.grafana_url}: not pushed, {push.last_words()}"
     return f"{options.grafana_url}/d/shudao-province"

@@ -60,9 +60,22 @@ def test_a_timed_demo_commits_what_it_published() -> None:
     assert run.returncode == 0, output
     assert "everything that was published is committed" in output
     assert "窄带物联网全省普遍覆盖" in output
-    assert "4 of 4 carriers" in output
+    assert "21 of 21 prefectures and 4 of 4 carriers" in output
     assert not any(s.running for s in status(HOME))
     assert not parts_left()
+
+
+def test_an_unreachable_broker_is_told_at_once() -> None:
+    """One line, before anything is started that would try for long."""
+    elsewhere = environment() | {"SHUDAO_MQTT_URL": "mqtt://127.0.0.1:1"}
+    run = subprocess.run(
+        [sys.executable, "-m", "shudao", "demo"],
+        capture_output=True, text=True, env=elsewhere, timeout=60,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert run.stderr.startswith("shudao: the MQTT broker at 127.0.0.1:1 cannot be reached")
+    assert "Traceback" not in run.stderr
+    assert not any(s.running for s in status(HOME))
 
 
 def test_ctrl_c_stops_everything_once() -> None:
