@@ -115,6 +115,7 @@ kept AS (
     FROM first ORDER BY digest
     ON CONFLICT (digest) DO UPDATE SET times = q.times + excluded.times,
         last_received = GREATEST(q.last_received, excluded.last_received)
+        WHERE $10 <> 'import'  -- a file that is imported again is no new arrival
     RETURNING digest, xmax = 0 AS is_new)
 SELECT row::integer - 1 AS row FROM first JOIN kept USING (digest) WHERE is_new
 """

@@ -35,7 +35,8 @@ def broker_address(url: str) -> BrokerAddress:
     if not port or not parts.hostname:
         shown = url.rpartition("@")[2]  # without a password
         raise ShudaoError(
-            f"{shown!r} is no MQTT address", "write it as mqtt://host:port, or mqtts:// for TLS"
+            f"{shown!r} is no MQTT address",
+            "set SHUDAO_MQTT_URL to mqtt://host:port, or mqtts:// for TLS",
         )
     return BrokerAddress(
         parts.hostname,

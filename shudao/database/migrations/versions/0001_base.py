@@ -136,8 +136,8 @@ CREATE TABLE quarantine (
     quarantine_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     digest bytea UNIQUE NOT NULL,        -- of topic, position and payload: the same one is kept once
     received timestamptz NOT NULL,
-    last_received timestamptz NOT NULL,
-    times bigint NOT NULL,               -- that it came, redeliveries included
+    last_received timestamptz NOT NULL DEFAULT now(),
+    times bigint NOT NULL DEFAULT 1,     -- that it came, redeliveries included; not by import
     origin text NOT NULL, topic text NOT NULL, carrier_id smallint, stream text, device text,
     reason text NOT NULL, detail text NOT NULL, payload bytea NOT NULL);
 CREATE INDEX quarantine_received ON quarantine (received);
