@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -68,3 +73,37 @@ async def measured(connection: asyncpg.Connection[Any]) -> AsyncIterator[datetim
     await evaluate(connection, load_goals(), VINTAGE, now)
     yield now
     await connection.execute("TRUNCATE goal")
+
+
+def free_port() -> int:
+    """A port of the loopback address that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+async def served(database_url: str) -> AsyncIterator[tuple[subprocess.Popen[str], int]]:
+    """A real ``shudao api`` process that answers, and its port."""
+    port = free_port()
+    process = start(port, database_url)
+    async with httpx.AsyncClient() as client:
+        for _ in range(300):
+            try:
+                await client.get(f"http://127.0.0.1:{port}/healthz")
+                break
+            except httpx.TransportError:
+                await asyncio.sleep(0.1)
+    yield process, port
+    process.kill()
+    process.communicate()
+
+
+def start(port: int, database_url: str) -> subprocess.Popen[str]:
+    """Start ``shudao api`` as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "from shudao.cli import main; main()", "api", "--port", str(port)],
+        env={**os.environ, "SHUDAO_DATABASE_URL": database_url},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip

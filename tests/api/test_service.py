@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import re
 import signal
-import socket
 import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,10 +14,12 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from api.app import create_app
+from shudao.cli import app
 from shudao.errors import ShudaoError
-from tests.api.conftest import client_of, settings_for
+from tests.api.conftest import client_of, free_port, settings_for, start
 
 
 async def test_health_tells_the_newest_commit(
@@ -64,17 +61,10 @@ async def test_health_with_an_old_schema_says_what_to_run(empty_database_url: st
     assert response.json()["detail"].startswith("the schema is 0000")
 
 
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
 @pytest.mark.parametrize("path", ["/healthz", "/v1/goals", "/v1/villages/510104020007"])
 async def test_without_database_every_answer_is_503(path: str) -> None:
     """The service is up and says that its database is away, without address or password."""
-    url = f"postgresql://user:secret@127.0.0.1:{_free_port()}/shudao"
+    url = f"postgresql://user:secret@127.0.0.1:{free_port()}/shudao"
     response = await _get(create_app(settings_for(url)), path)
     assert response.status_code == 503
     assert response.headers["content-type"] == "application/problem+json"
@@ -125,37 +115,12 @@ async def test_requests_are_counted(client: httpx.AsyncClient) -> None:
     assert 'route="/v1/villages/{code}",status="200"' in metrics
 
 
-def test_a_wrong_goals_file_is_refused_at_start(database_url: str, tmp_path: Path) -> None:
+def test_a_wrong_goals_file_is_refused_atstart(database_url: str, tmp_path: Path) -> None:
     """The line is named before anything listens."""
     file = tmp_path / "goals.toml"
     file.write_text("[plan]\nid = 1\n", encoding="utf-8")
     with pytest.raises(ShudaoError, match=r"goals\.toml, line 2: id = 1"):
         create_app(settings_for(database_url, goals_file=file))
-
-
-@pytest.fixture
-async def served(database_url: str) -> AsyncIterator[tuple[subprocess.Popen[str], int]]:
-    """A real ``shudao api`` process that answers, and its port."""
-    port = _free_port()
-    process = _start(port, database_url)
-    async with httpx.AsyncClient() as client:
-        for _ in range(300):
-            try:
-                await client.get(f"http://127.0.0.1:{port}/healthz")
-                break
-            except httpx.TransportError:
-                await asyncio.sleep(0.1)
-    yield process, port
-    process.kill()
-    process.communicate()
-
-
-def _start(port: int, database_url: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", "from shudao.cli import main; main()", "api", "--port", str(port)],
-        env={**os.environ, "SHUDAO_DATABASE_URL": database_url},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
 
 
 async def test_service_answers_and_stops_on_sigterm(
@@ -181,7 +146,7 @@ async def test_a_port_in_use_is_one_clear_line(
     served: tuple[subprocess.Popen[str], int], database_url: str
 ) -> None:
     """No traceback; the line names the port and what to do."""
-    second = _start(served[1], database_url)
+    second = start(served[1], database_url)
     _, errors = second.communicate(timeout=30)
     assert second.returncode == 1
     assert errors.splitlines() == [
@@ -190,9 +155,17 @@ async def test_a_port_in_use_is_one_clear_line(
     ]
 
 
+@pytest.mark.parametrize("port", ["-1", "65536", "99999"])
+def test_a_port_that_there_is_not_is_refused(port: str) -> None:
+    """Not taken modulo 65,536."""
+    result = CliRunner().invoke(app, ["api", "--port", port])
+    assert result.exit_code == 2
+    assert "--port" in result.stderr
+
+
 def test_a_missing_database_is_one_clear_line() -> None:
     """The API does not start without its database."""
-    process = _start(_free_port(), f"postgresql://u:secret@127.0.0.1:{_free_port()}/shudao")
+    process = start(free_port(), f"postgresql://u:secret@127.0.0.1:{free_port()}/shudao")
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 1
     assert len(errors.splitlines()) == 1

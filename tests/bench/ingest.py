@@ -32,7 +32,7 @@ from ingest.rollup import by_hour, by_minute
 from ingest.statements import sample_columns
 from ingest.writer import Writer
 from shudao.database.migrate import migrate
-from shudao.local import up
+from shudao.local import down, status, up
 from shudao.settings import get_settings
 from shudao.streams import RADIO, topic
 
@@ -70,10 +70,17 @@ def messages(samples: int, now_ms: int) -> list[Message]:
     return made
 
 
-async def prepare(server: str) -> str:
-    """A fresh database with as many places and devices as the messages need."""
+async def drop(server: str) -> None:
+    """Remove what a run made."""
     connection = await asyncpg.connect(server)
     await connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+    await connection.close()
+
+
+async def prepare(server: str) -> str:
+    """A fresh database with as many places and devices as the messages need."""
+    await drop(server)
+    connection = await asyncpg.connect(server)
     await connection.execute(f"CREATE DATABASE {DATABASE}")
     await connection.close()
     url = urlunsplit(urlsplit(server)._replace(path=f"/{DATABASE}"))
@@ -150,9 +157,13 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=20_000)
     options = parser.parse_args()
     settings = get_settings()
+    ran_before = any(s.running for s in status(settings.home))
     server = settings.database_url or up(settings.home).database_url
     url = asyncio.run(prepare(server))
     seconds = asyncio.run(measure(url, options.samples, options.batch))
+    asyncio.run(drop(server))
+    if not settings.database_url and not ran_before:
+        down(settings.home)
     baseline = seconds["raw insert (baseline)"]
     print(f"{options.samples:,} samples in batches of {options.batch:,}")
     for name, taken in seconds.items():

@@ -65,7 +65,7 @@ def test_a_missing_profile_file_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("right", "wrong", "message"),
     [
-        ('stream = "radio"', "stream = radio", "p.toml, line 4: not TOML"),
+        ('stream = "radio"', "stream = radio", "p.toml, line 4, column 10: not TOML"),
         ('stream = "radio"', 'stream = "sound"', "p.toml, line 4: stream = 'sound'"),
         ('licence = "ours"', 'license = "ours"', "p.toml, line 3: unknown key license"),
         ('licence = "ours"\n', "", "p.toml, line 1: licence is missing"),

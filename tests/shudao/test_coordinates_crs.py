@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shudao.registry.boundaries import GEOD
-from shudao.registry.crs import CRSS, Crs, from_wgs84, gcj02_to_bd09, to_wgs84, wgs84_to_gcj02
+from shudao.registry.crs import CRSS, Crs, gcj02_to_bd09, to_wgs84, wgs84_to_gcj02
+from tests.shudao.shifting import from_wgs84
 
 TIANANMEN = np.array([116.404]), np.array([39.915])
 

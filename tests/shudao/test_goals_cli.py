@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -21,7 +22,9 @@ from typer.testing import CliRunner
 
 from shudao.cli import app
 from shudao.errors import ShudaoError
+from shudao.evaluation.progress import listed
 from shudao.goals import load_goals
+from shudao.goals.load import BUNDLED
 from shudao.settings import get_settings
 
 _FILL = """
@@ -139,12 +142,57 @@ def test_table_shows_names_counts_and_shares(filled: str) -> None:
         ("5199", r"no division '5199' → codes have 2"),
         ("510104020", r"is a town .* → ask for its county 510104"),
         ("高", r"'高' may be .*高坪区 \(511303\).* → give the code"),
+        ("", r"no division is named → give a code, as 5101, or a name"),
+        (" ", r"no division is named"),
+        ("\udcff", r"is not text in UTF-8"),
     ],
 )
 def test_unknown_division_is_explained(filled: str, asked: str, says: str) -> None:
     """A wrong name offers near ones, a town its county, an ambiguous beginning the choices."""
     with pytest.raises(ShudaoError, match=says):
         _shudao("goals", "--division", asked)
+
+
+def test_many_divisions_are_not_all_named() -> None:
+    """An error stays one line that can be read."""
+    rows = [{"name": f"县{n}", "code": str(n)} for n in range(11)]
+    assert listed(rows).endswith("县7 (7) and 3 more")
+    assert listed(rows[:8]).endswith("县7 (7)")
+
+
+@pytest.fixture
+def changed_criteria(filled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The goals file after an edit that was not evaluated yet; the id of the changed goal."""
+    text = BUNDLED.read_text(encoding="utf-8")
+    first = load_goals()[0]
+    edited = text.replace(f'version = "{first.criteria.version}"', 'version = "edited"', 1)
+    assert edited != text
+    (tmp_path / "goals.toml").write_text(edited, encoding="utf-8")
+    monkeypatch.setenv("SHUDAO_DATABASE_URL", filled)
+    monkeypatch.setenv("SHUDAO_GOALS_FILE", str(tmp_path / "goals.toml"))
+    get_settings.cache_clear()
+    yield first.id
+    monkeypatch.delenv("SHUDAO_GOALS_FILE")
+    get_settings.cache_clear()
+
+
+def test_changed_criteria_are_not_explained_with_old_numbers(changed_criteria: str) -> None:
+    """Instead of SELECTs that yield other numbers, what to run; the other goals keep theirs."""
+    text = _shudao("goals", "--explain")
+    assert f"-- {changed_criteria}: criteria changed, run `shudao evaluate`" in text
+    assert f"-- {changed_criteria}, from the roll-ups" not in text
+    assert text.count(", from the roll-ups") == text.count(", from the stored states") >= 6
+    goals = json.loads(_shudao("goals", "--explain", "--json"))["goals"]
+    changed = {goal["id"]: goal["criteria_changed"] for goal in goals}
+    assert [goal for goal in changed if changed[goal]] == [changed_criteria]
+    assert next(goal["sql"] for goal in goals if goal["id"] == changed_criteria) is None
+
+
+def test_table_says_that_criteria_changed(changed_criteria: str) -> None:
+    """Below the table, with the goal's id."""
+    table = _shudao("goals")
+    assert "criteria changed, run `shudao evaluate`" in " ".join(table.split())
+    assert changed_criteria in table
 
 
 def test_unknown_carrier_is_explained(filled: str) -> None:
@@ -155,8 +203,6 @@ def test_unknown_carrier_is_explained(filled: str) -> None:
 
 def test_check_names_the_number_of_goals() -> None:
     """--check needs no database."""
-    from shudao.goals.load import BUNDLED
-
     assert f"{len(load_goals())} goals, all right" in _shudao("goals", "--check", str(BUNDLED))
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from shudao.errors import ShudaoError
 from shudao.goals import load_goals, load_plan
-from shudao.goals.lines import key_lines, line_of
 from shudao.goals.load import BUNDLED, parse
+from shudao.toml_lines import key_lines, line_of
 
 TEXT = BUNDLED.read_text(encoding="utf-8")
 

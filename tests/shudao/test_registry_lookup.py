@@ -1,13 +1,21 @@
 """Looking divisions up: what a code means in each vintage, and where a name is found."""
 
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
+from typer.testing import CliRunner
 
+from shudao.cli.registry import app
 from shudao.errors import ShudaoError
 from shudao.registry.lookup import describe, find
 from shudao.registry.tree import VINTAGES, read_vintage
+from shudao.settings import get_settings
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 OLD, NEW = VINTAGES
@@ -107,3 +115,45 @@ async def test_find_wants_a_name(connection: Connection) -> None:
     """Blanks are no name."""
     with pytest.raises(ShudaoError, match="nothing to find"):
         await find(connection, "  ", [OLD])
+
+
+@pytest.mark.parametrize("text", ["51\0", "\udcff\udcfe", "青\ud800"])
+async def test_what_is_no_text_is_refused(connection: Connection, text: str) -> None:
+    """A command line can hold bytes that are not UTF-8, which no database takes."""
+    for look in (describe(connection, text, OLD), find(connection, text, [OLD])):
+        with pytest.raises(ShudaoError, match="is not text in UTF-8"):
+            await look
+
+
+def test_bytes_that_are_not_utf_8_are_one_clear_line(database_url: str) -> None:
+    """No traceback for what a terminal in another encoding sends."""
+    command = [sys.executable, "-m", "shudao", "registry", "show", b"\xc7\xe0"]
+    done = subprocess.run(
+        command, env={**os.environ, "SHUDAO_DATABASE_URL": database_url}, capture_output=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [
+        "shudao: '\\udcc7\\udce0' is not text in UTF-8 → write it in UTF-8, without NUL"
+    ]
+
+
+@pytest.fixture
+def commands(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliRunner]:
+    """Runs commands on the shared database."""
+    monkeypatch.setenv("SHUDAO_DATABASE_URL", database_url)
+    get_settings.cache_clear()
+    yield CliRunner()
+    get_settings.cache_clear()
+
+
+@pytest.mark.parametrize(("less", "more"), [(1, True), (0, False), (-1, False)])
+def test_find_says_that_there_are_more(commands: CliRunner, less: int, more: bool) -> None:
+    """Below the list, only where the limit cut it; with --json it is on standard error."""
+    there = sum("县" in county.name for county in read_vintage(OLD).counties)
+    limit = there - less
+    arguments = ["find", "县", "--level", "county", "--limit", str(limit)]
+    shown = commands.invoke(app, arguments)
+    assert ("… more: --limit" in shown.stdout) == more
+    machine = commands.invoke(app, [*arguments, "--json"])
+    assert len(json.loads(machine.stdout)) == min(limit, there)
+    assert ("… more: --limit" in machine.stderr) == more

@@ -17,10 +17,11 @@ from shudao.cli.registry import app
 from shudao.errors import ShudaoError
 from shudao.registry import read_vintage
 from shudao.registry.coordinates import place_villages
-from shudao.registry.crs import CRSS, Crs, from_wgs84
+from shudao.registry.crs import CRSS, Crs
 from shudao.registry.replace import replace_coordinates
 from shudao.registry.surveyed import Accepted, Checked, Row, check_file, check_rows
 from shudao.settings import get_settings
+from tests.shudao.shifting import from_wgs84
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 VINTAGE = "2018-10-31"
@@ -200,6 +201,35 @@ def test_file_that_is_no_such_table_is_refused(
     path.write_bytes(content)
     with pytest.raises(ShudaoError, match=message):
         check_file(path, "wgs84", VINTAGE)
+
+
+def test_a_stray_quote_spoils_its_own_line_only(tmp_path: Path) -> None:
+    """The lines after it are read, and the line that is named is the one that is wrong."""
+    path = write(
+        tmp_path / "a.csv", "code,lon,lat,note", f'{CODE},104.09,30.62,"open',
+        f'{OTHER},104.09,30.62,"all right, with a comma"', "x,1,1,",
+    )  # fmt: skip
+    checked = check_file(path, "wgs84", VINTAGE)
+    assert [a.code for a in checked.accepted] == [OTHER]
+    assert [(r.line, r.reason) for r in checked.refused] == [(2, "no CSV"), (4, "unknown code")]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_kind_of_line_end_counts_lines_alike(end: str, tmp_path: Path) -> None:
+    """Unix, Windows, old Mac; blank lines count, and are no rows."""
+    path = tmp_path / "a.csv"
+    path.write_bytes(
+        end.join(["code,lon,lat", f"{CODE},104.09,30.62", '"",,', "", "x,1,1"]).encode()
+    )
+    checked = check_file(path, "wgs84", VINTAGE)
+    assert [a.code for a in checked.accepted] == [CODE]
+    assert [r.line for r in checked.refused] == [5]
+
+
+def test_a_heading_that_is_no_csv_is_told(tmp_path: Path) -> None:
+    """Nothing can be read without it."""
+    with pytest.raises(ShudaoError, match=r"line 1 of .* is no CSV"):
+        check_file(write(tmp_path / "a.csv", '"code,lon,lat'), "wgs84", VINTAGE)
 
 
 def test_missing_file_is_told(tmp_path: Path) -> None:

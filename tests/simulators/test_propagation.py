@@ -23,7 +23,7 @@ from simulators.propagation import (
 def test_okumura_hata_gives_the_published_values_at_850_mhz(
     km: float, environment: Environment, loss_db: float
 ) -> None:
-    """DOMAIN 5.1, recomputed by hand from ns-3's formula: hb 30 m, hm 1.5 m."""
+    """Computed by hand from the formula that ns-3 has: hb 30 m, hm 1.5 m."""
     assert okumura_hata(km, 850, environment) == pytest.approx(loss_db, abs=0.06)
 
 
@@ -34,7 +34,7 @@ def test_okumura_hata_gives_the_published_values_at_850_mhz(
 def test_the_link_budget_gives_the_published_radius(
     rsrp_dbm: float, environment: Environment, km: float
 ) -> None:
-    """NRS 29 dBm + 13 dB at 880 MHz reaches so far (DOMAIN 5.1, two digits)."""
+    """NRS 29 dBm + 13 dB at 880 MHz reaches so far: computed by hand, to two digits."""
     assert 29 + 13 - okumura_hata(km, 880, environment) == pytest.approx(rsrp_dbm, abs=1.0)
 
 
@@ -59,7 +59,7 @@ def test_loss_grows_with_distance(
 
 
 def test_thermal_sinr_is_that_of_a_receiver_with_noise_figure_9() -> None:
-    """At -118 dBm 5 dB are left, at -128 dBm -5 dB (DOMAIN 5.2)."""
+    """Thermal noise of 15 kHz is -174 + 41.8 + 9 dBm: at -118 dBm 5 dB are left."""
     np.testing.assert_allclose(thermal_sinr([-118.0, -128.0]), [5.2, -4.8])
 
 
