@@ -58,6 +58,9 @@ async def goal_progress(
     division: Annotated[
         str,
         Query(
+            min_length=1,
+            max_length=40,
+            pattern=r"^[^\x00-\x1f]+$",
             description="province, prefecture or county: its code, or its name in Chinese",
             examples=["5101"],
         ),

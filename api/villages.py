@@ -54,7 +54,7 @@ async def village(
     goals: Goals,
     vintage: Vintage,
     code: Annotated[
-        str, Path(pattern=r"^\d{12}$", description="NBS code", examples=["510104020007"])
+        str, Path(pattern=r"^[0-9]{12}$", description="NBS code", examples=["510104020007"])
     ],
 ) -> Village:
     """A village (community, special unit), with the information station and sites in it."""

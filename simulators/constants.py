@@ -21,10 +21,12 @@ FADING_DB = 4.0
 within 1 km of road; fixed devices vary less."""
 
 DETACHED_BELOW_DBM = -140.0
-"""q-RxLevMin of a commercial SIB2 (-70 * 2 dBm): below it a device finds no cell."""
+"""q-RxLevMin (-70 * 2 dBm) in the SIB2 of a commercial network in China, January 2019, as quoted in
+the blog post "A Glimpse of the SIB2 …": below it a device finds no cell."""
 
 ECL_THRESHOLDS_DBM = (-108.0, -118.0)
-"""RSRP thresholds of CE levels 1 and 2 in that SIB2 (indices 33 and 23)."""
+"""RSRP thresholds of CE levels 1 and 2 in that SIB2: indices 33 and 23, in dBm as 3GPP TS 36.133
+maps them for LTE."""
 
 ECL_FUZZ_DB = 4.0
 """What the device measured when it chose its level differs from what it reports: between -110 and
@@ -84,7 +86,7 @@ NBIOT = LayerModel(
     # telecom in band 5 (EARFCN 2506 as seen in logs), mobile and unicom in band 8, broadnet in 28
     frequency_mhz=(879.6, 953.6, 957.0, 780.0),
     earfcn=(2506, 3736, 3770, 9430),
-    power_dbm=NRS_POWER_DBM + 13,  # DOMAIN: net antenna gain 13 dB
+    power_dbm=NRS_POWER_DBM + 13,  # ours: an antenna's gain less cable and device losses
     sites_per_village=(0.10, 0.065, 0.045, 0.02),
     sites_per_community=(0.8, 0.6, 0.4, 0.2),
     sites_along_roads=2.0,

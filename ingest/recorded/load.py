@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ingest.recorded.profile import Profile
+from shudao import toml_file
 from shudao.errors import ShudaoError
-from shudao.goals.lines import KeyPath, key_lines, line_of
+from shudao.toml_file import parse_toml
+from shudao.toml_lines import KeyPath
 
 BUNDLED = Path(__file__).with_name("profiles")
 
@@ -61,42 +60,14 @@ def _load(path: Path) -> NamedProfile:
 
 def parse_profile(text: str, name: str) -> Profile:
     """Read the text of a profile; ``name`` is used in errors. Raises `ShudaoError`."""
-    try:
-        return Profile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        line = re.search(r"line (\d+)", str(error))
-        where = line[1] if line else len(text.splitlines())
-        what = str(error).partition(" (at ")[0]
-        raise ShudaoError(
-            f"{name}, line {where}: not TOML: {what}",
-            "strings stand in double quotes, numbers without; see https://toml.io",
-        ) from error
-    except ValidationError as error:
-        raise _first_error(name, text, error) from error
-
-
-def _first_error(name: str, text: str, error: ValidationError) -> ShudaoError:
-    lines = key_lines(text)
-
-    def blamed(detail: ErrorDetails) -> KeyPath:
-        return (*detail["loc"], *detail.get("ctx", {}).get("blame", ()))
-
-    def most_telling(detail: ErrorDetails) -> tuple[bool, int]:
-        # A misspelt key is also a missing one: missing ones come last.
-        return detail["type"] == "missing", line_of(blamed(detail), lines)
-
-    found = sorted(error.errors(include_url=False), key=most_telling)
-    path = blamed(found[0])
-    what, right = _explain(path, found[0])
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return ShudaoError(f"{name}, line {line_of(path, lines)}: {what}{more}", right)
+    return parse_toml(text, name, Profile, _explain)
 
 
 def _explain(path: KeyPath, detail: ErrorDetails) -> tuple[str, str]:
     """What is wrong at ``path``, and what would be right."""
     key = ".".join(str(part) for part in path if isinstance(part, str))
     match detail["type"]:
-        case "profile":
+        case toml_file.WRONG:
             return f"{key}: {detail['ctx']['what']}", detail["ctx"]["right"]
         case "missing":
             return f"{key} is missing", f"add {path[-1]} = …"

@@ -1,8 +1,4 @@
-"""What a mapping profile may say: types, ranges, and what must fit together.
-
-pydantic checks each value; a rule that spans several names the key to blame in the error's
-context, so that the loader can point at its line.
-"""
+"""What a mapping profile may say: types, ranges, and what must fit together."""
 
 from __future__ import annotations
 
@@ -12,28 +8,16 @@ from string import Formatter
 from typing import Annotated, Literal, Self
 
 import pyproj
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, model_validator
 
 from shudao.registry.crs import CRSS
 from shudao.streams import STREAMS, Stream
-from shudao.vocabulary import TECHNOLOGY_IDS
+from shudao.toml_file import Table, TechnologyName, Text, wrong
 
 EPOCH_FORMATS = {"epoch_ms": 1, "epoch_s": 1000}
 """Formats of numeric times, and how many milliseconds their unit has."""
 FILE = "file"
 """In a device template: the file's name without its ending."""
-
-
-def wrong(what: str, right: str, *blame: str) -> PydanticCustomError:
-    """An error of our own: what is wrong, what would be right, and the key path to blame."""
-    return PydanticCustomError("profile", "{what}", {"what": what, "right": right, "blame": blame})
-
-
-def _known_technology(value: str) -> str:
-    if value not in TECHNOLOGY_IDS:
-        raise wrong(f"unknown technology '{value}'", f"use one of {', '.join(TECHNOLOGY_IDS)}")
-    return value
 
 
 def _known_zone(value: str) -> str:
@@ -72,21 +56,13 @@ def _known_time_format(value: str) -> str:
     return value
 
 
-Text = Annotated[str, Field(min_length=1)]
 Crs = Annotated[str, AfterValidator(_known_crs)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 TimeFormat = Annotated[str, AfterValidator(_known_time_format)]
-TechnologyName = Annotated[str, AfterValidator(_known_technology)]
 Scale = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class _Table(BaseModel):
-    """A table of the file: nothing unknown in it, nothing converted, never changed."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class FileFormat(_Table):
+class FileFormat(Table):
     """How the file is laid out. A record is one line; quotes as in RFC 4180.
 
     ``columns`` names them where the file has no header; ``extra_columns`` allows lines that are
@@ -100,7 +76,7 @@ class FileFormat(_Table):
     extra_columns: bool = False
 
 
-class Offset(_Table):
+class Offset(Table):
     """Time of the n-th of a series: (``index`` - ``first``) × ``seconds`` after its beginning.
 
     ``index`` is a column; ``seconds`` is a column, or a number.
@@ -111,7 +87,7 @@ class Offset(_Table):
     seconds: Text | Annotated[float, Field(gt=0)]
 
 
-class Time(_Table):
+class Time(Table):
     """When a record was measured.
 
     ``zone`` is that of times which do not tell their own; of an hour that occurs twice, when
@@ -134,7 +110,7 @@ class Time(_Table):
         return self
 
 
-class Measured(_Table):
+class Measured(Table):
     """Where a field of the stream comes from: value = number in ``column`` × ``scale``.
 
     ``absent`` lists numbers (before scaling) and texts that mean "not measured"; an empty cell
@@ -143,13 +119,13 @@ class Measured(_Table):
 
     column: Text
     scale: Scale = 1.0
-    absent: list[float | str] = []
+    absent: list[float | str] = Field(default_factory=list)
     base: Literal[10, 16] = 10
     unit: Text | None = None
     note: Text | None = None
 
 
-class Position(_Table):
+class Position(Table):
     """Columns of the coordinates, east (or longitude) and north (or latitude), and their system."""
 
     east: Text
@@ -157,7 +133,7 @@ class Position(_Table):
     crs: Crs
 
 
-class Failed(_Table):
+class Failed(Table):
     """Rows of a failed measurement, known by one column: all that they hold is fill."""
 
     column: Text
@@ -165,7 +141,7 @@ class Failed(_Table):
     note: Text | None = None
 
 
-class Profile(_Table):
+class Profile(Table):
     """One kind of file: where it comes from, and which column is what.
 
     ``device`` is a template over columns and `FILE`; what is filled in is made fit for a topic.

@@ -16,7 +16,8 @@ from shudao.errors import ShudaoError
 def api(
     host: Annotated[str, typer.Option(help="Address to listen on; SHUDAO_API_HOST.")] = "",
     port: Annotated[
-        int | None, typer.Option(help="Port to listen on; SHUDAO_API_PORT, else 8000.")
+        int | None,
+        typer.Option(min=0, max=65_535, help="Port to listen on; SHUDAO_API_PORT, else 8000."),
     ] = None,
 ) -> None:
     """Serve goals, progress and villages over HTTP; documentation is at /docs.
@@ -45,15 +46,15 @@ def listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(2048)
-    except (OSError, OverflowError) as error:
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
             raise ShudaoError(
                 f"port {port} on {host} is in use",
                 f"stop what listens there, or choose another: --port {port + 1}",
             ) from error
-        reason = error.strerror if isinstance(error, OSError) else error
         raise ShudaoError(
-            f"cannot listen on {host} port {port}: {reason}", "choose another --host or --port"
+            f"cannot listen on {host} port {port}: {error.strerror}",
+            "choose another --host or --port",
         ) from error
     return listening
 

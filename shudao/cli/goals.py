@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shudao.errors import ShudaoError
-from shudao.vocabulary import ANY_CARRIER, CARRIER_IDS
+from shudao.cli.options import carrier_id
+from shudao.vocabulary import ANY_CARRIER
 
 if TYPE_CHECKING:
     from shudao.cli.goals_view import Report
@@ -41,7 +41,7 @@ def goals(
     """Show how far each goal is: places covered, uncovered and unknown, of how many.
 
     Of all places some were never measured, or not freshly: they are unknown, and count neither as
-    covered nor as uncovered. "Of measured" leaves them out. The last evaluation is shown.
+    covered nor as uncovered. "Of known" leaves them out. The last evaluation is shown.
 
     Examples: shudao goals --division 成都市 --carrier telecom
 
@@ -53,21 +53,13 @@ def goals(
     if check is not None:
         print(f"{check}: {len(load_goals(check))} goals, all right")
         return
-    report = asyncio.run(_read(division, carrier_id(carrier)))
+    report = asyncio.run(_read(division, carrier_id(carrier, any=ANY_CARRIER)))
     if as_json:
         print(goals_view.as_json(report, explain=explain))
     elif explain:
         print(goals_view.as_sql(report))
     else:
         goals_view.show(report, lang.value)
-
-
-def carrier_id(name: str) -> int:
-    """Number of a carrier's name; ``any`` is 0. Raises `ShudaoError`."""
-    known = {"any": ANY_CARRIER, **CARRIER_IDS}
-    if name not in known:
-        raise ShudaoError(f"unknown carrier '{name}'", f"use one of {', '.join(known)}")
-    return known[name]
 
 
 async def _read(asked: str, carrier: int) -> Report:

@@ -18,6 +18,7 @@ from shudao.vocabulary import ANY_CARRIER, CARRIER_NAMES, Carrier
 
 NONE = "–"
 WIDTH = 120
+CHANGED = "criteria changed, run `shudao evaluate`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,15 @@ class Report:
     division: Division
     carrier: int
     progress: dict[str, Progress]
+
+    @property
+    def outdated(self) -> list[str]:
+        """Goals whose criteria changed since their progress was evaluated."""
+        return [
+            goal.id
+            for goal in self.goals
+            if goal.id in self.progress and self.progress[goal.id].criteria != goal.criteria.version
+        ]
 
     @property
     def carrier_name(self) -> str:
@@ -47,7 +57,7 @@ def show(report: Report, language: str) -> None:
     table.add_column("目标 goal", overflow="fold")
     for heading in (
         "应达\ntarget", "已覆盖\ncovered", "未覆盖\nnot", "未知\nunknown", "共\nof",
-        "占已测\nof known", "标准\nv",
+        "占已知\nof known", "标准\nv",
     ):  # fmt: skip
         table.add_column(heading, justify="right", no_wrap=True)
     for goal in report.goals:
@@ -67,7 +77,8 @@ def _caption(report: Report) -> str:
         return f"{counted}; nothing is evaluated here yet: run `shudao evaluate`"
     newest = max(progress.evaluated_at for progress in report.progress.values())
     none = "" if len(report.progress) == len(report.goals) else f"; {NONE}: no such place here"
-    return f"{counted}, evaluated {newest:%Y-%m-%d %H:%M:%S} UTC{none}"
+    changed = f"; {CHANGED}: {', '.join(report.outdated)}" if report.outdated else ""
+    return f"{counted}, evaluated {newest:%Y-%m-%d %H:%M:%S} UTC{none}{changed}"
 
 
 def _row(goal: Goal, progress: Progress | None, language: str) -> list[str]:
@@ -112,8 +123,17 @@ def _object(report: Report, goal: Goal, *, with_sql: bool) -> dict[str, Any]:
         "target": goal.target,
         "deadline": goal.deadline and str(goal.deadline),
         "progress": progress and _numbers(progress),
-        **({"sql": progress and explain(goal, report.vintage, progress)} if with_sql else {}),
+        "criteria_changed": goal.id in report.outdated,
+        **({"sql": _sql(report, goal)} if with_sql else {}),
     }
+
+
+def _sql(report: Report, goal: Goal) -> dict[str, str] | None:
+    """The SELECTs of a goal; None where they would not yield the stored numbers."""
+    progress = report.progress.get(goal.id)
+    if progress is None or goal.id in report.outdated:
+        return None
+    return explain(goal, report.vintage, progress)
 
 
 def _numbers(progress: Progress) -> dict[str, Any]:
@@ -138,11 +158,13 @@ def as_sql(report: Report) -> str:
         if (progress := report.progress.get(goal.id)) is None:
             parts.append(f"-- {goal.id}: no such place here, or not evaluated yet")
             continue
-        sql = explain(goal, report.vintage, progress)
         numbers = f"covered {progress.covered}, uncovered {progress.uncovered}, unknown"
         numbers += f" {progress.unknown} of {progress.denominator}, criteria {progress.criteria}"
+        parts.append(f"-- {goal.id} ({goal.title_zh} {goal.title_en}): {numbers}")
+        if (sql := _sql(report, goal)) is None:
+            parts.append(f"-- {goal.id}: {CHANGED}; the goals file has {goal.criteria.version} now")
+            continue
         parts += [
-            f"-- {goal.id} ({goal.title_zh} {goal.title_en}): {numbers}",
             f"-- {goal.id}, from the roll-ups, as of the evaluation:\n{sql['from_rollups']}",
             f"-- {goal.id}, from the stored states:\n{sql['from_states']}",
         ]

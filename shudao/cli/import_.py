@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shudao.cli.options import carrier_id
 from shudao.errors import ShudaoError
-from shudao.vocabulary import CARRIER_IDS, FOREIGN_CARRIER
+from shudao.vocabulary import FOREIGN_CARRIER
 
 if TYPE_CHECKING:
     from ingest.recorded.importer import Imported, Importer
@@ -87,9 +88,8 @@ def _import(
             done = opened.position()
             bar.update(task, total=opened.size, completed=done, rows=receipt.received)
 
-        importer = Importer(
-            file, named, carrier_id=_carrier_id(carrier), place=place or None, progress=show
-        )
+        whose = carrier_id(carrier) if carrier else FOREIGN_CARRIER
+        importer = Importer(file, named, carrier_id=whose, place=place or None, progress=show)
         return importer.check() if dry_run else asyncio.run(_run(importer))
 
 
@@ -109,14 +109,6 @@ async def _run(importer: Importer) -> Imported:
 
 
 AGAIN = "Run it again to continue: what is stored already will not count twice."
-
-
-def _carrier_id(carrier: str) -> int:
-    if not carrier:
-        return FOREIGN_CARRIER
-    if carrier not in CARRIER_IDS:
-        raise ShudaoError(f"unknown carrier '{carrier}'", f"use one of {', '.join(CARRIER_IDS)}")
-    return CARRIER_IDS[carrier]
 
 
 def _list(*, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
@@ -106,7 +107,7 @@ def find(
     ],
     vintage: Annotated[str, typer.Option(help="Registry vintage, or all.")] = "",
     level: Annotated[LevelName | None, typer.Option(help="Only this level.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 20,
     as_json: Json = False,
 ) -> None:
     """Find divisions by name, best match first.
@@ -120,11 +121,14 @@ def find(
     text = " ".join(name)
     vintages = VINTAGES if vintage == "all" else (_vintage(vintage),)
     chosen: Any = level.value if level else None
-    rows = _run(lambda c: look(c, text, vintages, chosen, limit))
+    rows = _run(lambda c: look(c, text, vintages, chosen, limit + 1))
+    more, rows = len(rows) > limit, rows[:limit]
     if as_json:
         _print_json(rows)
     elif rows:
         print_found(rows)
+    if more:
+        print("… more: --limit", file=sys.stderr if as_json else sys.stdout)
     if not rows:
         raise ShudaoError(
             f"no division of {', '.join(vintages)} is called anything like {text}",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shudao.cli.durations import parse_duration
+from shudao.cli.options import carrier_id
 from shudao.errors import ShudaoError
 from shudao.vocabulary import CARRIER_IDS, Carrier
 
@@ -95,28 +96,21 @@ def simulate(
     """
     if context.invoked_subcommand:
         return
-    if 0 < history < 60:
-        raise ShudaoError("a history is a minute or more", "write it as 3d, 12h or 5m; 0 for none")
     from simulators.faults import Faults
     from simulators.prepare import Choice
+    from simulators.traffic import SHORTEST_HISTORY_MS
 
+    if 0 < history * 1000 < SHORTEST_HISTORY_MS:
+        raise ShudaoError("a history is a minute or more", "write it as 3d, 12h or 5m; 0 for none")
+    carriers = tuple(Carrier(carrier_id(name)) for name in carrier or CARRIER_IDS)
     asyncio.run(
         _simulate(
-            Choice(share, devices, _carriers(carrier), tuple(prefecture or ())),
+            Choice(share, devices, carriers, tuple(prefecture or ())),
             Faults(malformed, duplicates, late, shuffled),
             seed,
             Run(rate, connections, history, seconds, progress_json),
         )
     )
-
-
-def _carriers(names: list[str] | None) -> tuple[Carrier, ...]:
-    for name in names or ():
-        if name not in CARRIER_IDS:
-            raise ShudaoError(
-                f"there is no carrier '{name}'", f"use one of {', '.join(CARRIER_IDS)}"
-            )
-    return tuple(Carrier(CARRIER_IDS[name]) for name in names or CARRIER_IDS)
 
 
 async def _simulate(choice: Choice, faults: Faults, seed: int, run: Run) -> None:
@@ -218,8 +212,9 @@ def _print_table(found: list[Truth], division: str, seed: int) -> None:
     table = Table(
         title=f"True coverage of {division} in the world of seed {seed}", title_justify="left"
     )
-    for name in ("goal", "places", "any carrier", *CARRIER_IDS):
-        table.add_column(name, justify="left" if name == "goal" else "right", no_wrap=True)
+    table.add_column("goal", no_wrap=True, min_width=max(len(truth.goal) for truth in found))
+    for name in ("places", "any carrier", *CARRIER_IDS):
+        table.add_column(name, justify="right", no_wrap=True)
     for truth in found:
         shares = [truth.share_any, *(truth.share_by(k) for k in Carrier)]
         table.add_row(truth.goal, f"{truth.places:,}", *(f"{share:.1%}" for share in shares))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from shudao.errors import ShudaoError
 from shudao.registry.load import Connection, require_loaded
-from shudao.registry.lookup import find
+from shudao.registry.lookup import check_text, find
 from shudao.vocabulary import ANY_CARRIER
+
+LISTED = 8
+"""So many divisions at most are named in an error."""
 
 _LATEST = """
 SELECT DISTINCT ON (goal, division, carrier_id)
@@ -105,9 +108,12 @@ async def progress_history(
 async def find_division(connection: Connection, vintage: date, asked: str) -> Division:
     """The province, prefecture or county that a code or the beginning of a name means.
 
-    Raises `ShudaoError` for a town or village, for an unknown one (with near names), for a name
-    that several have, and when the registry is not loaded.
+    Raises `ShudaoError` for nothing at all, for a town or village, for an unknown one (with near
+    names), for a name that several have, and when the registry is not loaded.
     """
+    check_text(asked)
+    if not asked.strip():
+        raise ShudaoError("no division is named", "give a code, as 5101, or a name, as 成都市")
     await require_loaded(connection, [str(vintage)])
     if asked.isdecimal():
         rows = await connection.fetch(_DIVISION, vintage, asked)
@@ -117,7 +123,7 @@ async def find_division(connection: Connection, vintage: date, asked: str) -> Di
     if len(rows) == 1:
         return _kept(Division(**dict(rows[0])), asked)
     if rows:
-        raise ShudaoError(f"'{asked}' may be {_listed(rows)}", "give the code")
+        raise ShudaoError(f"'{asked}' may be {listed(rows)}", "give the code")
     raise ShudaoError(
         f"the registry of {vintage} has no division '{asked}'",
         await _near(connection, vintage, asked),
@@ -144,8 +150,11 @@ async def _near(connection: Connection, vintage: date, asked: str) -> str:
         return "codes have 2 (province), 4 (prefecture) or 6 (county) digits, as in 5101"
     rows = await find(connection, asked, [str(vintage)], limit=50)
     near = [row for row in rows if len(row["code"]) <= 6] or rows[:3]
-    return f"did you mean {_listed(near[:5])}?" if near else "look it up: `shudao registry find`"
+    return f"did you mean {listed(near[:5])}?" if near else "look it up: `shudao registry find`"
 
 
-def _listed(rows: Sequence[object]) -> str:
-    return ", ".join(f"{row['name']} ({row['code']})" for row in rows)  # type: ignore[index]
+def listed(rows: Sequence[Mapping[str, object]]) -> str:
+    """Names and codes of divisions, the first `LISTED` of them, for an error."""
+    named = [f"{row['name']} ({row['code']})" for row in rows[:LISTED]]
+    more = f" and {len(rows) - LISTED} more" if len(rows) > LISTED else ""
+    return ", ".join(named) + more

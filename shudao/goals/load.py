@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from datetime import date
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from shudao import toml_file
 from shudao.errors import ShudaoError
-from shudao.goals.lines import KeyPath, key_lines, line_of
 from shudao.goals.model import Criteria, Evidence, Goal, GoalsFile, Places, Plan
 from shudao.settings import get_settings
+from shudao.toml_file import Table, parse_toml
+from shudao.toml_lines import KeyPath
 
 BUNDLED = Path(__file__).with_name("goals.toml")
-_TABLES: dict[tuple[str, ...], type[BaseModel]] = {
+_TABLES: dict[tuple[str, ...], type[Table]] = {
     (): GoalsFile,
     ("plan",): Plan,
     ("goal",): Goal,
@@ -64,51 +63,14 @@ def _load(path: Path) -> GoalsFile:
 
 def parse(text: str, name: str) -> GoalsFile:
     """Read the text of a goals file; ``name`` is used in errors."""
-    try:
-        return GoalsFile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise _syntax_error(name, text, str(error)) from error
-    except ValidationError as error:
-        raise _first_error(name, text, error) from error
-
-
-def _syntax_error(name: str, text: str, message: str) -> ShudaoError:
-    """tomllib ends its messages with "(at line 3, column 5)" or "(at end of document)"."""
-    match = re.search(r"^(.*?) \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
-    what, line, column = match.groups() if match else (message, None, None)
-    where = f", column {column}" if column else ""
-    return ShudaoError(
-        f"{name}, line {line or len(text.splitlines())}{where}: not TOML: {what}",
-        "strings stand in double quotes, dates and numbers without; see https://toml.io",
-    )
-
-
-def _first_error(name: str, text: str, error: ValidationError) -> ShudaoError:
-    lines = key_lines(text)
-
-    def most_telling(blamed: tuple[KeyPath, ErrorDetails]) -> tuple[bool, int, int]:
-        path, detail = blamed  # a misspelt key is also a missing one: missing ones come last
-        return detail["type"] == "missing", line_of(path, lines), -len(path)
-
-    found = sorted(_blamed(error), key=most_telling)
-    path, detail = found[0]
-    what, right = _explain(path, detail)
-    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    return ShudaoError(f"{name}, line {line_of(path, lines)}: {what}{more}", right)
-
-
-def _blamed(error: ValidationError) -> list[tuple[KeyPath, ErrorDetails]]:
-    return [
-        ((*detail["loc"], *detail.get("ctx", {}).get("blame", ())), detail)
-        for detail in error.errors(include_url=False)
-    ]
+    return parse_toml(text, name, GoalsFile, _explain)
 
 
 def _explain(path: KeyPath, detail: ErrorDetails) -> tuple[str, str]:
     """What is wrong at ``path``, and what would be right."""
     key = next((str(part) for part in reversed(path) if isinstance(part, str)), "")
     match detail["type"]:
-        case "goals":
+        case toml_file.WRONG:
             return _prefixed(path, detail["ctx"]["what"]), detail["ctx"]["right"]
         case "extra_forbidden":
             return f"unknown key '{key}'", _suggestion(key, _keys_beside(path))

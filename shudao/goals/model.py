@@ -1,26 +1,15 @@
-"""What a goals file may say: the types, the ranges, and what must fit together.
-
-pydantic checks each value; a rule that spans several names the key to blame in the error's
-context, so that the loader can point at its line.
-"""
+"""What a goals file may say: the types, the ranges, and what must fit together."""
 
 from __future__ import annotations
 
 from datetime import date
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, model_validator
 
 from shudao.streams import DOWN_EDGES_MBPS, RSRP_EDGES_DBM, SINR_EDGES_DB
-from shudao.vocabulary import TECHNOLOGY_IDS, Technology
-
-RADIO_TECHNOLOGIES = frozenset({Technology.NBIOT, Technology.GSM, Technology.LTE, Technology.NR})
-
-
-def wrong(what: str, right: str, *blame: str) -> PydanticCustomError:
-    """An error of our own: what is wrong, what would be right, and the key path to blame."""
-    return PydanticCustomError("goals", "{what}", {"what": what, "right": right, "blame": blame})
+from shudao.toml_file import Table, TechnologyName, Text, wrong
+from shudao.vocabulary import RADIO_TECHNOLOGIES, TECHNOLOGY_IDS, Technology
 
 
 def _on_edge(edges: tuple[int, ...]) -> AfterValidator:
@@ -35,28 +24,14 @@ def _on_edge(edges: tuple[int, ...]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _known_technology(value: str) -> str:
-    if value not in TECHNOLOGY_IDS:
-        raise wrong(f"unknown technology '{value}'", f"use one of {', '.join(TECHNOLOGY_IDS)}")
-    return value
-
-
-Text = Annotated[str, Field(min_length=1)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Days = Annotated[int, Field(ge=1, le=730)]
 Subkind = Literal["village", "community", "special"]
-TechnologyName = Annotated[str, AfterValidator(_known_technology)]
 
 
-class _Table(BaseModel):
-    """A table of the file: nothing unknown in it, nothing converted, never changed."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Plan(_Table):
+class Plan(Table):
     """The document that the goals come from; ``division`` is the whole that it governs."""
 
     id: Text
@@ -66,14 +41,14 @@ class Plan(_Table):
     division: Annotated[str, Field(pattern=r"^\d{2}$")]
 
 
-class Places(_Table):
+class Places(Table):
     """Whose places count: all of a kind, or only the given subkinds."""
 
     kind: Literal["village", "station", "site", "wlan", "segment"]
     subkinds: Annotated[tuple[Subkind, ...], Field(min_length=1, strict=False)] | None = None
 
 
-class Evidence(_Table):
+class Evidence(Table):
     """Which samples are evidence: one stream, any of the technologies.
 
     With ``good``, only samples of those technologies can be good ones.
@@ -101,7 +76,7 @@ class Evidence(_Table):
         return self
 
 
-class Criteria(_Table):
+class Criteria(Table):
     """What makes a place covered; the comments in goals.toml say what each threshold means."""
 
     version: Text
@@ -138,7 +113,7 @@ class Criteria(_Table):
         return self
 
 
-class Goal(_Table):
+class Goal(Table):
     """One clause of the plan, and how Shudao measures it."""
 
     id: Identifier
@@ -218,7 +193,7 @@ class Goal(_Table):
                 )
 
 
-class GoalsFile(_Table):
+class GoalsFile(Table):
     """The whole file: ``[plan]`` once, ``[[goal]]`` once for each goal."""
 
     plan: Plan
@@ -229,14 +204,9 @@ class GoalsFile(_Table):
         first: dict[str, int] = {}
         for index, goal in enumerate(self.goal):
             if goal.id in first:
-                raise PydanticCustomError(
-                    "goals",
-                    "{what}",
-                    {
-                        "what": f"a second goal with the id '{goal.id}'",
-                        "right": "give each goal an id of its own",
-                        "blame": ("goal", index, "id"),
-                    },
-                )
+                raise wrong(
+                    f"a second goal with the id '{goal.id}'",
+                    "give each goal an id of its own", "goal", index, "id",
+                )  # fmt: skip
             first[goal.id] = index
         return self

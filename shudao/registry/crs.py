@@ -90,14 +90,3 @@ def to_wgs84(lon: Degrees, lat: Degrees, crs: Crs) -> tuple[Degrees, Degrees]:
             return _invert(wgs84_to_gcj02, lon, lat)
         case "bd09":
             return _invert(wgs84_to_bd09, lon, lat)
-
-
-def from_wgs84(lon: Degrees, lat: Degrees, crs: Crs) -> tuple[Degrees, Degrees]:
-    """WGS-84 positions in any of the three systems."""
-    match crs:
-        case "wgs84":
-            return lon, lat
-        case "gcj02":
-            return wgs84_to_gcj02(lon, lat)
-        case "bd09":
-            return wgs84_to_bd09(lon, lat)

@@ -65,6 +65,12 @@ class Meaning:
         return " / ".join([*names, str(self.division["name"])])
 
 
+def check_text(text: str) -> None:
+    """Raise `ShudaoError` for what the database has no text for: NUL, bytes that are no UTF-8."""
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ShudaoError(f"{text!a} is not text in UTF-8", "write it in UTF-8, without NUL")
+
+
 async def meanings(connection: Connection, code: str) -> dict[str, Meaning]:
     """What a code means, by vintage, oldest first; empty when no vintage has it."""
     divisions = [dict(row) for row in await connection.fetch(_DIVISION, code)]
@@ -92,6 +98,7 @@ async def describe(connection: Connection, code: str, vintage: str) -> dict[str,
     (coordinates; leaves only) and ``other_vintages``: what the code means there, and whether that
     differs. Raises `ShudaoError` when the vintage does not have the code.
     """
+    check_text(code)
     await require_loaded(connection, [vintage])
     found = await meanings(connection, code)
     if vintage not in found:
@@ -126,6 +133,7 @@ async def find(
     ancestors (``射洪 青岗``). When no name contains it, one wrong character and left-out characters
     are forgiven.
     """
+    check_text(text)
     *above, name = text.split() or [""]
     if not name:
         raise ShudaoError("nothing to find", "give a name, such as `shudao registry find 青岗`")

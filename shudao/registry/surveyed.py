@@ -45,10 +45,14 @@ SICHUAN_LAT = (25.0, 36.0)
 
 
 class Row(NamedTuple):
-    """One data line of the file, as text; ``line`` counts from 1, the heading included."""
+    """One data line of the file, as text; ``line`` counts from 1, the heading included.
+
+    ``cells`` is empty where ``error`` says why the line could not be split.
+    """
 
     line: int
     cells: dict[str, str]
+    error: str = ""
 
 
 class Accepted(NamedTuple):
@@ -91,21 +95,32 @@ class _RefusedError(Exception):
 def read_rows(path: Path) -> list[Row]:
     """The lines of a CSV file in UTF-8 or GB 18030.
 
-    Raises `ShudaoError` when it cannot be read, or has not the columns that are needed.
+    A record is one line, so that a stray quote spoils its own record and no other. Raises
+    `ShudaoError` when the file cannot be read, or has not the columns that are needed.
     """
-    reader = csv.reader(io.StringIO(_text(path), newline=""))
-    rows = []
+    lines = io.StringIO(_text(path), newline=None)  # None: every kind of line end
     try:
-        heading = _heading(next(reader, []), path)
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                named = {key: cells[i].strip() for key, i in heading.items() if i < len(cells)}
-                rows.append(Row(reader.line_num, named))
+        heading = _heading(_split(lines.readline()), path)
     except csv.Error as error:
         raise ShudaoError(
-            f"line {reader.line_num} of {path} is no CSV ({error})", "save the file as CSV again"
+            f"line 1 of {path} is no CSV ({error})", "save it as CSV again"
         ) from error
+    rows = []
+    for number, line in enumerate(lines, start=2):
+        try:
+            cells = _split(line)
+        except csv.Error as error:
+            rows.append(Row(number, {}, str(error)))
+            continue
+        if any(cell.strip() for cell in cells):
+            named = {key: cells[i].strip() for key, i in heading.items() if i < len(cells)}
+            rows.append(Row(number, named))
     return rows
+
+
+def _split(line: str) -> list[str]:
+    """The cells of one line. Raises `csv.Error` where quotes do not close."""
+    return next(csv.reader([line.rstrip("\n")], strict=True), [])
 
 
 def check_file(path: Path, crs: Crs, vintage: str, border_m: float = 0.0) -> Checked:
@@ -124,6 +139,8 @@ def check_rows(rows: list[Row], crs: Crs, vintage: str, border_m: float = 0.0) -
     read: list[tuple[int, str, float, float]] = []
     for row in rows:
         with _refusals(checked, row.line, row.cells.get("code") or row.cells.get("name", "")):
+            if row.error:
+                raise _RefusedError("no CSV", row.error)
             code = _village(row, tree)
             first = lines.setdefault(code, row.line)
             if first != row.line:

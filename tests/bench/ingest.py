@@ -141,7 +141,7 @@ async def timed(
 async def raw_insert(connection: asyncpg.Connection[Any], checked: Checked) -> None:
     """The baseline: rows as tuples, through asyncpg's own encoder."""
     rows = checked.rows
-    columns = [[to_datetime(t) for t in rows["time_ms"].tolist()]]
+    columns: list[list[Any]] = [[to_datetime(t) for t in rows["time_ms"].tolist()]]
     for name in sample_columns(RADIO)[1:]:
         values = rows[name].tolist()
         columns.append([None if v != v or v == -1 else v for v in values])
