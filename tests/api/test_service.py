@@ -14,10 +14,8 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from typer.testing import CliRunner
 
 from api.app import create_app
-from shudao.cli import app
 from shudao.errors import ShudaoError
 from tests.api.conftest import client_of, free_port, settings_for, start
 
@@ -155,12 +153,16 @@ async def test_a_port_in_use_is_one_clear_line(
     ]
 
 
-@pytest.mark.parametrize("port", ["-1", "65536", "99999"])
-def test_a_port_that_there_is_not_is_refused(port: str) -> None:
+@pytest.mark.parametrize("port", [-1, 65_536, 99_999])
+def test_a_port_that_there_is_not_is_refused(database_url: str, port: int) -> None:
     """Not taken modulo 65,536."""
-    result = CliRunner().invoke(app, ["api", "--port", port])
-    assert result.exit_code == 2
-    assert "--port" in result.stderr
+    with start(port, database_url) as process:
+        try:
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert process.returncode == 2
+    assert "--port" in errors
 
 
 def test_a_missing_database_is_one_clear_line() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import uuid
+from collections.abc import AsyncGenerator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ import pytest
 from ingest.ingester import Ingester
 from ingest.pipeline import run
 from ingest.receipt import Receipt
+from ingest.sources import RawBatch
 from ingest.sources.aiomqtt import AiomqttSource
 from tests.ingest.conftest import now_ms, radio
 
@@ -57,6 +59,20 @@ class Running:
         self.task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self.task
+
+
+async def start_reading(
+    source: AiomqttSource,
+) -> tuple[AsyncGenerator[RawBatch, None], asyncio.Future[RawBatch]]:
+    """A source's batches, and the first of them to come; returns once it is connected."""
+    batches = source.batches()
+    first = asyncio.ensure_future(anext(batches))
+
+    async def is_connected() -> bool:
+        return source.connected
+
+    await until(is_connected)
+    return batches, first
 
 
 @pytest.fixture
@@ -145,13 +161,7 @@ async def test_an_ingester_that_dies_after_its_commit_counts_nothing_twice(
     """Committed but not yet acknowledged: the redelivery is all duplicates."""
     ingester = Ingester(database_url, origin="mqtt")
     source = AiomqttSource(mqtt_url, client_id=client_id, batch_ms=300)
-    batches = source.batches()
-    reading = asyncio.ensure_future(anext(batches))
-
-    async def is_connected() -> bool:
-        return source.connected
-
-    await until(is_connected)
+    batches, reading = await start_reading(source)
     t = now_ms()
     await publish(
         mqtt_url, [("shudao/v1/telecom/radio/nb-telecom-a", radio(t + i)) for i in range(20)]
@@ -208,13 +218,7 @@ async def test_in_flight_is_bounded_by_the_receive_maximum(
 ) -> None:  # fmt: skip
     """While the database is slow no more than that wait here; then they all arrive."""
     source = AiomqttSource(mqtt_url, client_id=client_id, batch_ms=300, receive_maximum=10)
-    batches = source.batches()
-    reading = asyncio.ensure_future(anext(batches))
-
-    async def is_connected() -> bool:
-        return source.connected
-
-    await until(is_connected)
+    batches, reading = await start_reading(source)
     t = now_ms()
     await publish(
         mqtt_url, [("shudao/v1/telecom/radio/nb-telecom-a", radio(t + i)) for i in range(100)]
@@ -241,13 +245,7 @@ async def test_messages_of_qos_0_cannot_fill_the_memory(
 ) -> None:
     """No broker holds them back, so what is too much is dropped; QoS 1 is not."""
     source = AiomqttSource(mqtt_url, client_id=client_id, batch_ms=300, receive_maximum=10)
-    batches = source.batches()
-    reading = asyncio.ensure_future(anext(batches))
-
-    async def is_connected() -> bool:
-        return source.connected
-
-    await until(is_connected)
+    batches, reading = await start_reading(source)
     topic = "shudao/v1/telecom/radio/nb-telecom-a"
     await publish(mqtt_url, [(topic, radio(now_ms()))])
     await reading  # nobody reads from now on
