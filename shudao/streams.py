@@ -2,9 +2,12 @@
 
 Topics: ``shudao/v1/{carrier}/{stream}/{device}``; a bulk uploader publishes arrays to
 ``shudao/v1/{carrier}/batch/{uploader}``, each object then names its ``device`` and ``stream``.
-The payload is a JSON object or an array of objects whose keys are the field names below, plus
-``time``: integer milliseconds since the epoch, UTC, of the measurement. Unknown keys are
-ignored; a field that was not measured is left out (or null).
+The payload is a JSON object, or an array of 1 to 50,000 objects, whose keys are the field names
+below, plus ``time``: integer milliseconds since the epoch, UTC, of the measurement; and
+``technology`` (shudao/vocabulary.py) where it is not the device's own. A reading has ``metric`` (a
+name of the table metric) and ``value``. Unknown keys are ignored; a field that was not measured is
+left out (or null). A device measures one thing at an instant: of two samples of a stream with the
+same device and time (and metric) the first stays, the other is a duplicate.
 
 A batch in memory is a numpy structured array of the stream's dtype, and stays one from decode
 to COPY. Absent numbers are NaN in float fields and `ABSENT` in integer ones.
