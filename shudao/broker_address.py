@@ -29,7 +29,8 @@ def broker_address(url: str) -> BrokerAddress:
     """Read mqtt://[user:password@]host[:port], or mqtts:// for TLS. Raises `ShudaoError`."""
     parts = urlsplit(url)
     try:
-        port = parts.port or _PORTS[parts.scheme]
+        port = _PORTS[parts.scheme]
+        port = parts.port or port
     except (ValueError, KeyError):
         port = 0
     if not port or not parts.hostname:
