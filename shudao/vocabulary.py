@@ -65,17 +65,4 @@ class Technology(IntEnum):
 RADIO_TECHNOLOGIES = (Technology.NBIOT, Technology.GSM, Technology.LTE, Technology.NR)
 """The technologies that have radio samples."""
 
-TECHNOLOGY_NAMES = {
-    Technology.NBIOT: Names("窄带物联网", "NB-IoT"),
-    Technology.GSM: Names("2G", "GSM"),
-    Technology.LTE: Names("4G", "4G LTE"),
-    Technology.NR: Names("5G", "5G NR"),
-    Technology.FTTP: Names("光纤到户", "fibre to the premises"),
-    Technology.FTTC: Names("光纤到路边", "fibre to the cabinet"),
-    Technology.CABLE: Names("有线电视网", "cable"),
-    Technology.DSL: Names("铜线", "DSL"),
-    Technology.WLAN: Names("无线局域网", "WLAN"),
-    Technology.SATELLITE: Names("卫星", "satellite"),
-}
-
 TECHNOLOGY_IDS: dict[str, int] = {t.name.lower(): int(t) for t in Technology}

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from shudao.database.connect import connect, create_pool, explain_failure
+from shudao.database.connect import AWAY, connect, create_pool, explain_failure
 
-__all__ = ["connect", "create_pool", "explain_failure"]
+__all__ = ["AWAY", "connect", "create_pool", "explain_failure"]

@@ -10,6 +10,14 @@ import asyncpg
 from shudao.errors import ShudaoError
 from shudao.settings import database_url
 
+AWAY = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+)
+"""What a database raises that restarts or cannot be reached: worth another try."""
+
 _REFUSED = (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError)
 
 

@@ -10,14 +10,6 @@ import asyncpg
 
 from shudao.vocabulary import ANY_CARRIER
 
-AWAY = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-)
-"""What a pool raises while the database is away."""
-
 _LEDGER = """
 SELECT coalesce(sum(received), 0)::bigint AS received, coalesce(sum(stored), 0)::bigint AS stored,
     coalesce(sum(duplicates), 0)::bigint AS duplicates,

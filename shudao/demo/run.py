@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.live import Live
 
 from shudao.broker_address import broker_address
-from shudao.database import connect, create_pool
+from shudao.database import AWAY, connect, create_pool
 from shudao.database.migrate import migrate
-from shudao.demo.numbers import AWAY, Counts, read_counts, read_fast, read_slow
+from shudao.demo.numbers import Counts, read_counts, read_fast, read_slow
 from shudao.demo.process import Part
 from shudao.demo.view import Scene, goals_table
 from shudao.errors import ShudaoError
@@ -161,13 +161,15 @@ async def _watch(
     scene.parts = _parts(settings, options, scene)
     async with _running(scene.parts):
         with _step(console, "ingester"):
-            start = await _until_quiet(database, _part(scene, "ingest"))
+            start = await _until_quiet(database, _part(scene, "ingest"), stop)
         began, scene.began = datetime.now(UTC), time.monotonic()
-        _part(scene, "simulate").start()
+        if not stop.is_set():
+            _part(scene, "simulate").start()
         with Live(console=console, refresh_per_second=4, get_renderable=scene.draw, transient=True):
             await _until_stopped(settings, options, database, stop, scene, start, began)
             await _wind_down(database, scene, start)
-        await read_slow(database, scene.numbers, began, settings.vintage)
+        with contextlib.suppress(*AWAY):
+            await read_slow(database, scene.numbers, began, settings.vintage)
     return _settle(scene, console, timed=options.seconds is not None)
 
 
@@ -175,15 +177,25 @@ def _part(scene: Scene, name: str) -> Part:
     return next(p for p in scene.parts if p.name == name)
 
 
-async def _until_quiet(database: asyncpg.Pool[Any], ingest: Part) -> Counts:
+async def _until_quiet(database: asyncpg.Pool[Any], ingest: Part, stop: asyncio.Event) -> Counts:
     """The ledger's totals, once the ingester listens and has nothing left to store.
 
-    What an earlier run left at the broker is not this one's.
+    What an earlier run left at the broker is not this one's. Raises `ShudaoError` where others
+    keep publishing: no account could be settled there.
     """
     before, since = await read_counts(database), time.monotonic()
+    patience = since + _CATCH_UP_S
     while time.monotonic() - since < _QUIET_S or not ingest.has_said("subscribed"):
+        if stop.is_set():
+            break
         if ingest.failed:
             raise ShudaoError(f"ingest ended: {ingest.last_words()}", f"its log is {ingest.log}")
+        if time.monotonic() > patience:
+            raise ShudaoError(
+                f"after {_CATCH_UP_S:.0f} s the ingester is not idle: others publish to this broker"
+                " or much waits there",
+                f"unset SHUDAO_MQTT_URL to use a private broker, or try again; see {ingest.log}",
+            )
         await asyncio.sleep(0.1)
         counts = await read_counts(database)
         if counts != before:

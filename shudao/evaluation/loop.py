@@ -7,24 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import date
 
-import asyncpg
 import structlog
 
-from shudao.database.connect import connect
+from shudao.database import AWAY, connect
 from shudao.errors import ShudaoError
 from shudao.evaluation.evaluate import Evaluated, evaluate_all
 from shudao.goals import Goal
 from shudao.registry.load import require_loaded
 
 log = structlog.get_logger(__name__)
-
-AWAY = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.OperatorInterventionError,
-)
-"""What a database raises that restarts or cannot be reached: worth another try."""
 
 
 async def evaluate_once(goals: Sequence[Goal], vintage: date) -> list[Evaluated]:
