@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,15 @@ Bools = NDArray[np.bool_]
 Rows = NDArray[np.void]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message as the source delivered it; ``received_ms`` is the time of its arrival."""
+class Message(NamedTuple):
+    """One message as the source delivered it."""
 
     topic: str
     payload: bytes
     received_ms: int
+    """The time of its arrival."""
+    content_type: str = ""
+    """MQTT 5's, lower case without parameters; empty where the sender states none."""
 
 
 @dataclass(frozen=True, slots=True)
