@@ -33,6 +33,18 @@ class Message(NamedTuple):
     """MQTT 5's, lower case without parameters; empty where the sender states none."""
 
 
+class Origin(NamedTuple):
+    """Where a sample came from: what is kept of it when it is refused."""
+
+    topic: str
+    payload: bytes
+    """The sample's own object where it can be cut out, else the whole message."""
+    item: int
+    """Position in the message; 0 for a single object or a whole message."""
+    content_type: str = ""
+    """How the payload is to be decoded; empty: compact JSON, or by its shape."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A sample (or a whole message that could not be taken apart) that was refused, and why."""
@@ -47,6 +59,7 @@ class Refusal:
     carrier_id: int
     stream: str
     device: str
+    content_type: str = ""
 
 
 @dataclass(slots=True)
@@ -65,18 +78,18 @@ class Samples:
     time_ms: Floats
     received_ms: Ints
     values: Floats
-    origin: Callable[[int], tuple[str, bytes, int]]
-    """Row → topic, the sample's own payload, and its position in the message."""
+    origin: Callable[[int], Origin]
+    """Row → where it came from."""
 
     def __len__(self) -> int:
         return len(self.device)
 
     def refuse(self, row: int, reason: Reason, detail: str) -> Refusal:
         """The refusal of one row, with its payload."""
-        topic, payload, item = self.origin(row)
+        topic, payload, item, content_type = self.origin(row)
         return Refusal(
             reason, detail, topic, payload, item, int(self.received_ms[row]),
-            int(self.claimed_carrier[row]), self.stream.name, self.device[row],
+            int(self.claimed_carrier[row]), self.stream.name, self.device[row], content_type,
         )  # fmt: skip
 
 
@@ -88,20 +101,43 @@ class Checked:
     rows: Rows
     county: Ints
     received_ms: Ints
+    refuse: Callable[[int, Reason, str], Refusal]
+    """Row → its refusal, should the database not take it."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
     def take(self, index: NDArray[Any]) -> Checked:
         """The samples at the given positions (or under a mask)."""
-        return Checked(self.stream, self.rows[index], self.county[index], self.received_ms[index])
+        positions = np.arange(len(self))[index]
+
+        def refuse(row: int, reason: Reason, detail: str) -> Refusal:
+            return self.refuse(int(positions[row]), reason, detail)
+
+        return Checked(
+            self.stream, self.rows[index], self.county[index], self.received_ms[index], refuse
+        )
 
 
 @dataclass(slots=True)
 class Batch:
-    """What one transaction writes."""
+    """What one transaction writes: each stream at most once."""
 
     checked: list[Checked] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
 
-    @property
-    def received(self) -> int:
+    def __len__(self) -> int:
         """Number of samples, refused ones included."""
-        return sum(len(c.rows) for c in self.checked) + len(self.refusals)
+        return sum(len(c) for c in self.checked) + len(self.refusals)
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """Two batches that hold all of it, neither empty unless this one holds one sample."""
+        first, second = Batch(), Batch()
+        room = len(self) // 2
+        for c in self.checked:
+            cut = min(room, len(c))
+            room -= cut
+            first.checked.append(c.take(np.arange(cut)))
+            second.checked.append(c.take(np.arange(cut, len(c))))
+        first.refusals, second.refusals = self.refusals[:room], self.refusals[room:]
+        return first, second

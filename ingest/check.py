@@ -164,4 +164,8 @@ def _rows(samples: Samples, devices: Devices, good: Bools) -> Checked:
         values = samples.values[good, column]
         rows[f.name] = np.where(np.isnan(values), ABSENT, values) if f.is_integer else values
     county = np.where(rows["carrier_id"] == FOREIGN_CARRIER, 0, devices.county[good])
-    return Checked(samples.stream, rows, county, samples.received_ms[good])
+    positions = np.flatnonzero(good)
+    return Checked(
+        samples.stream, rows, county, samples.received_ms[good],
+        lambda row, reason, detail: samples.refuse(int(positions[row]), reason, detail),
+    )  # fmt: skip

@@ -1,90 +1,206 @@
-"""Messages in compact JSON → columns.
+"""Messages → columns: compact JSON here, other shapes through `ingest.formats`.
 
-One bad payload never costs its neighbours: a message that is no JSON is refused whole, and of
-an array only the objects that break the contract are.
+One bad payload never costs its neighbours: a message that cannot be taken apart is refused whole,
+and of an array only the objects that break the contract are. Compact JSON is tried first, unless
+the message states another content type: it is nearly all that arrives.
 """
 
 from __future__ import annotations
 
 import functools
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 
-from ingest.batch import Message, Refusal, Samples
+from ingest import formats
+from ingest.batch import Floats, Ints, Message, Origin, Refusal, Samples
 from ingest.reasons import Reason
-from shudao.streams import BATCH, STREAMS, TOPIC_PREFIX, Stream, StreamName
+from ingest.wire import FIELD_GETTERS, STREAM_OF, WIRES, Wire
+from shudao.streams import BATCH, STREAMS, TOPIC_PREFIX, StreamName
 from shudao.vocabulary import CARRIER_IDS, TECHNOLOGY_IDS
 
-# Bounded, so that a number of a thousand digits is refused here and not by numpy.
-_BoundedInt = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
-
-
-def _wire_fields(stream: Stream) -> list[tuple[str, Any] | tuple[str, Any, Any]]:
-    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [("time", _BoundedInt)]
-    if stream.name == "reading":
-        return [*fields, ("metric", str), ("value", float)]
-    for f in stream.fields:
-        kind: Any = _BoundedInt if f.is_integer else float
-        fields.append((f.name, kind | None, None))
-    return [*fields, ("technology", str, "")]
-
-
-@dataclass(frozen=True, slots=True)
-class _Wire:
-    """How a stream looks on the wire: decoders for a whole message and for one object."""
-
-    message: msgspec.json.Decoder[Any]
-    item: msgspec.json.Decoder[Any]
-    values: Any
-    """Getter of the measured fields, in the order of the stream."""
-
-
-def _make_wire(stream: Stream, *, batch: bool) -> _Wire:
-    extra: list[Any] = [("device", str)] if batch else []
-    struct = msgspec.defstruct(
-        f"{stream.name.title()}{'Batch' if batch else ''}Sample",
-        extra + _wire_fields(stream),
-        kw_only=True,
-        gc=False,
-        tag_field="stream" if batch else None,
-        tag=stream.name if batch else None,
-    )
-    names = ["metric", "value"] if stream.name == "reading" else [f.name for f in stream.fields]
-    return _Wire(
-        msgspec.json.Decoder(struct | list[struct]),  # type: ignore[valid-type]
-        msgspec.json.Decoder(struct),
-        attrgetter(*names),
-    )
-
-
-_WIRES: dict[StreamName, _Wire] = {n: _make_wire(s, batch=False) for n, s in STREAMS.items()}
-_BATCH_WIRES: dict[StreamName, _Wire] = {n: _make_wire(s, batch=True) for n, s in STREAMS.items()}
-_BATCH_TYPES = tuple(w.item.type for w in _BATCH_WIRES.values())
-_batch_union: Any = _BATCH_TYPES[0] | _BATCH_TYPES[1] | _BATCH_TYPES[2]
-_BATCH_MESSAGE = msgspec.json.Decoder(_batch_union | list[_batch_union])
-_BATCH_ITEM = msgspec.json.Decoder(_batch_union)
-_BATCH_STREAM: dict[type, StreamName] = {w.item.type: n for n, w in _BATCH_WIRES.items()}
 MAX_OBJECTS = 50_000
 """In one message: what is larger could fill the memory, and is pushed over HTTP instead."""
 
 _RAW_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError)
+_TIME, _DEVICE = attrgetter("time"), attrgetter("device")
+
+
+class _Route(NamedTuple):
+    """What a topic says of all its messages, but for the device."""
+
+    carrier_id: int
+    stream: str
+    wire: Wire
+
+
+_ROUTES: dict[tuple[str, str], _Route] = {
+    (carrier, stream): _Route(carrier_id, stream, wire)
+    for carrier, carrier_id in CARRIER_IDS.items()
+    for stream, wire in WIRES.items()
+}
+_ROOT, _VERSION = TOPIC_PREFIX.split("/")
 
 
 @dataclass(slots=True)
 class _Collected:
-    """Samples of one stream while messages are walked; ``where`` is (message, item)."""
+    """Samples of one stream while messages are walked; equally long lists."""
 
     samples: list[Any] = field(default_factory=list)
-    where: list[tuple[int, int]] = field(default_factory=list)
+    message: list[int] = field(default_factory=list)
+    item: list[int] = field(default_factory=list)
     device: list[str] = field(default_factory=list)
     carrier: list[int] = field(default_factory=list)
+
+
+class _Decoding:
+    """One call of `decode`: what was found so far."""
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self.messages = messages
+        self.collected: dict[StreamName, _Collected] = {n: _Collected() for n in STREAMS}
+        self.refusals: list[Refusal] = []
+        self.foreign: set[int] = set()
+        """Messages in another shape than compact JSON."""
+
+    def walk(self) -> None:
+        """Take every message. This loop is the hot path: one sample a message, as devices send."""
+        by_type = {kind: self.collected[name] for kind, name in STREAM_OF.items()}
+        for number, (topic, payload, _, content_type) in enumerate(self.messages):
+            parts = topic.split("/")
+            if len(parts) != 5 or parts[0] != _ROOT or parts[1] != _VERSION or not parts[4]:
+                self._refuse(number, Reason.TOPIC, f"topic {topic!r}")
+                continue
+            route = _ROUTES.get((parts[2], parts[3]))
+            if route is None:
+                self._refuse_route(number, parts)
+                continue
+            if content_type and formats.recognise(content_type, payload):
+                self._take_foreign(number, route, parts[4])
+                continue
+            try:
+                sample = route.wire.message(payload)
+            except _ERRORS as error:
+                self._take_apart(number, route, parts[4], error)
+                continue
+            out = by_type.get(type(sample))
+            if out is None:
+                self._take_array(number, route, parts[4], sample)
+                continue
+            out.samples.append(sample)
+            out.message.append(number)
+            out.item.append(0)
+            out.device.append(parts[4] if route.stream != BATCH else sample.device)
+            out.carrier.append(route.carrier_id)
+
+    def _take(
+        self, number: int, route: _Route, device: str, items: Sequence[int], samples: list[Any]
+    ) -> None:
+        """Take samples of one message, all of one stream."""
+        out = self.collected[STREAM_OF[type(samples[0])]]
+        out.samples += samples
+        out.message += repeat(number, len(samples))
+        out.item += items
+        is_named = route.stream == BATCH
+        out.device += map(_DEVICE, samples) if is_named else repeat(device, len(samples))
+        out.carrier += repeat(route.carrier_id, len(samples))
+
+    def _take_array(self, number: int, route: _Route, device: str, samples: list[Any]) -> None:
+        if not 0 < len(samples) <= MAX_OBJECTS:
+            self._refuse_length(number, len(samples))
+        elif route.stream != BATCH or len({*map(type, samples)}) == 1:
+            self._take(number, route, device, range(len(samples)), samples)
+        else:
+            for item, sample in enumerate(samples):
+                self._take(number, route, device, (item,), [sample])
+
+    def _take_apart(self, number: int, route: _Route, device: str, error: Exception) -> None:
+        """A message that is no compact JSON, or that holds a wrong object."""
+        payload, content_type = self.messages[number].payload, self.messages[number].content_type
+        if formats.recognise(content_type, payload):
+            self._take_foreign(number, route, device)
+            return
+        is_json = isinstance(error, msgspec.ValidationError)
+        if not is_json or not payload.lstrip().startswith(b"["):
+            reason = Reason.INVALID_FIELD if is_json else Reason.MALFORMED
+            self._refuse(number, reason, _first_line(error))
+            return
+        try:
+            objects = _RAW_ITEMS.decode(payload)
+        except _ERRORS as broken:  # only behind the first wrong object
+            self._refuse(number, Reason.MALFORMED, _first_line(broken))
+            return
+        if len(objects) > MAX_OBJECTS:
+            self._refuse_length(number, len(objects))
+            return
+        for item, raw in enumerate(objects):
+            try:
+                self._take(number, route, device, (item,), [route.wire.item(raw)])
+            except _ERRORS as wrong:
+                origin = (bytes(raw), item)
+                self._refuse(number, Reason.INVALID_FIELD, _first_line(wrong), origin)
+
+    def _take_foreign(self, number: int, route: _Route, device: str) -> None:
+        """A message in another shape, translated to objects of the contract."""
+        message = self.messages[number]
+        self.foreign.add(number)
+        foreign = formats.recognise(message.content_type, message.payload)
+        assert foreign is not None
+        try:
+            found = foreign.translate(message.payload, route.stream, message.received_ms)
+        except formats.FormatError as error:
+            self._refuse(number, error.reason, error.detail)
+            return
+        total = len(found.objects) + len(found.faults)
+        if not 0 < total <= MAX_OBJECTS:
+            self._refuse_length(number, total)
+            return
+        for item, fault in enumerate(found.faults, len(found.objects)):
+            detail = f"{foreign.name}, part {fault.position}: {fault.detail}"
+            self._refuse(number, fault.reason, detail, (message.payload, item))
+        for item, translated in enumerate(found.objects):
+            wire = route.wire if route.stream == BATCH else WIRES.get(
+                str(translated.get("stream", route.stream)), route.wire
+            )  # fmt: skip
+            try:
+                sample = msgspec.convert(translated, wire.type)
+            except _ERRORS as error:
+                detail = f"{foreign.name}: {_first_line(error)}"
+                self._refuse(number, Reason.INVALID_FIELD, detail, (message.payload, item))
+            else:
+                self._take(number, route, device, (item,), [sample])
+
+    def _refuse(
+        self, number: int, reason: Reason, detail: str, origin: tuple[bytes, int] | None = None
+    ) -> None:
+        """Refuse a message, or the part of it that ``origin`` (payload, item) names."""
+        message = self.messages[number]
+        payload, item = origin or (message.payload, 0)
+        is_whole = payload is message.payload
+        parts = [*message.topic.split("/"), "", "", "", ""]
+        self.refusals.append(
+            Refusal(
+                reason, detail, message.topic, payload, item, message.received_ms,
+                CARRIER_IDS.get(parts[2], 0), parts[3],
+                "/".join(message.topic.split("/")[4:]), message.content_type if is_whole else "",
+            )
+        )  # fmt: skip
+
+    def _refuse_route(self, number: int, parts: list[str]) -> None:
+        if parts[2] not in CARRIER_IDS:
+            self._refuse(number, Reason.UNKNOWN_CARRIER, f"carrier {parts[2]!r}")
+        else:
+            self._refuse(number, Reason.UNKNOWN_STREAM, f"stream {parts[3]!r}")
+
+    def _refuse_length(self, number: int, objects: int) -> None:
+        reason = Reason.TOO_MANY if objects else Reason.EMPTY
+        self._refuse(number, reason, f"the array holds {objects:,} objects")
 
 
 def decode(
@@ -94,90 +210,12 @@ def decode(
 
     ``metrics`` maps the names of readings to their ids.
     """
-    collected: dict[StreamName, _Collected] = defaultdict(_Collected)
-    refusals: list[Refusal] = []
-    for number, message in enumerate(messages):
-        _decode_message(number, message, collected, refusals)
-    return [
-        _columns(STREAMS[name], c, messages, metrics) for name, c in collected.items()
-    ], refusals
-
-
-def _decode_message(
-    number: int, message: Message, out: dict[StreamName, _Collected], refusals: list[Refusal]
-) -> None:
-    parts = message.topic.split("/")
-    carrier_id = CARRIER_IDS.get(parts[2], 0) if len(parts) > 2 else 0
-    stream = parts[3] if len(parts) > 3 else ""
-    device = "/".join(parts[4:])
-
-    def refuse(reason: Reason, detail: str, payload: bytes, item: int = 0) -> None:
-        refusals.append(
-            Refusal(reason, detail, message.topic, payload, item, message.received_ms,
-                    carrier_id, stream, device)
-        )  # fmt: skip
-
-    if len(parts) != 5 or not device or "/".join(parts[:2]) != TOPIC_PREFIX:
-        return refuse(Reason.TOPIC, f"topic {message.topic!r}", message.payload)
-    if not carrier_id:
-        return refuse(Reason.UNKNOWN_CARRIER, f"carrier {parts[2]!r}", message.payload)
-    if stream != BATCH and stream not in STREAMS:
-        return refuse(Reason.UNKNOWN_STREAM, f"stream {stream!r}", message.payload)
-
-    whole, one = (
-        (_BATCH_MESSAGE, _BATCH_ITEM)
-        if stream == BATCH
-        else (_WIRES[stream].message, _WIRES[stream].item)  # type: ignore[index]
-    )
-    for item, sample in _items(message.payload, whole, one, refuse):
-        name: StreamName = _BATCH_STREAM[type(sample)] if stream == BATCH else stream  # type: ignore[assignment]
-        c = out[name]
-        c.samples.append(sample)
-        c.where.append((number, item))
-        c.device.append(sample.device if stream == BATCH else device)
-        c.carrier.append(carrier_id)
-    return None
-
-
-def _items(
-    payload: bytes, whole: msgspec.json.Decoder[Any], one: msgspec.json.Decoder[Any], refuse: Any
-) -> Iterable[tuple[int, Any]]:
-    """(position, sample) of every good object of a payload; the others are refused."""
-
-    def refuse_length(objects: int) -> None:
-        reason = Reason.TOO_MANY if objects else Reason.EMPTY
-        refuse(reason, f"the array holds {objects:,} objects", payload)
-
-    try:
-        decoded = whole.decode(payload)
-        if not isinstance(decoded, list):
-            return [(0, decoded)]
-        if 0 < len(decoded) <= MAX_OBJECTS:
-            return list(enumerate(decoded))
-        refuse_length(len(decoded))
-        return []
-    except msgspec.ValidationError as error:
-        if not payload.lstrip().startswith(b"["):
-            refuse(Reason.INVALID_FIELD, str(error), payload)
-            return []
-    except _ERRORS as error:
-        refuse(Reason.MALFORMED, _first_line(error), payload)
-        return []
-    try:
-        objects = _RAW_ITEMS.decode(payload)
-    except _ERRORS as error:  # broken only behind the first wrong object
-        refuse(Reason.MALFORMED, _first_line(error), payload)
-        return []
-    if len(objects) > MAX_OBJECTS:
-        refuse_length(len(objects))
-        return []
-    good = []
-    for item, raw in enumerate(objects):
-        try:
-            good.append((item, one.decode(raw)))
-        except _ERRORS as error:
-            refuse(Reason.INVALID_FIELD, _first_line(error), bytes(raw), item)
-    return good
+    decoding = _Decoding(messages)
+    decoding.walk()
+    found = [
+        _columns(name, c, decoding, metrics) for name, c in decoding.collected.items() if c.samples
+    ]
+    return found, decoding.refusals
 
 
 def _first_line(error: Exception) -> str:
@@ -185,36 +223,44 @@ def _first_line(error: Exception) -> str:
 
 
 def _columns(
-    stream: Stream, c: _Collected, messages: Sequence[Message], metrics: dict[str, int]
+    name: StreamName, c: _Collected, decoding: _Decoding, metrics: dict[str, int]
 ) -> Samples:
-    getter = _WIRES[stream.name].values
-    if stream.name == "reading":
-        values = np.array(
-            [(metrics.get(s.metric, np.nan), s.value) for s in c.samples], dtype=np.float64
-        )
-        technology = np.zeros(len(c.samples), np.int64)
-    else:
-        values = np.array([getter(s) for s in c.samples], dtype=np.float64)
-        technology = np.array(
-            [TECHNOLOGY_IDS.get(s.technology, -1) if s.technology else 0 for s in c.samples],
-            dtype=np.int64,
-        )
+    received = np.array([m.received_ms for m in decoding.messages], dtype=np.int64)
     return Samples(
-        stream=stream,
+        stream=STREAMS[name],
         device=c.device,
         claimed_carrier=np.array(c.carrier, dtype=np.int64),
-        technology_id=technology,
-        time_ms=np.array([s.time for s in c.samples], dtype=np.float64),
-        received_ms=np.array([messages[m].received_ms for m, _ in c.where], dtype=np.int64),
-        values=values,
-        origin=_origins(messages, c.where),
+        technology_id=_technologies(name, c.samples),
+        time_ms=np.array([*map(_TIME, c.samples)], dtype=np.float64),
+        received_ms=received[c.message],
+        values=_values(name, c.samples, metrics),
+        origin=_origins(decoding, c.message, c.item),
     )
 
 
-def _origins(
-    messages: Sequence[Message], where: Sequence[tuple[int, int]]
-) -> Callable[[int], tuple[str, bytes, int]]:
-    """Row → topic, payload of that object alone, position; a message is taken apart once."""
+def _values(name: StreamName, samples: list[Any], metrics: dict[str, int]) -> Floats:
+    """Shape (n, fields), a column contiguous in memory."""
+    if name == "reading":
+        columns: list[list[float | None]] = [
+            [metrics.get(s.metric, np.nan) for s in samples],
+            [s.value for s in samples],
+        ]
+    else:
+        columns = [[*map(getter, samples)] for getter in FIELD_GETTERS[name]]
+    return np.array(columns, dtype=np.float64).T
+
+
+def _technologies(name: StreamName, samples: list[Any]) -> Ints:
+    if name == "reading":
+        return np.zeros(len(samples), np.int64)
+    ids = {technology: TECHNOLOGY_IDS.get(technology, -1) for technology in TECHNOLOGY_IDS}
+    ids[""] = 0
+    return np.array([ids.get(s.technology, -1) for s in samples], dtype=np.int64)
+
+
+def _origins(decoding: _Decoding, message: list[int], item: list[int]) -> Callable[[int], Origin]:
+    """Row → where it came from; a message is taken apart once."""
+    messages = decoding.messages
 
     @functools.cache
     def objects(number: int) -> list[msgspec.Raw]:
@@ -222,8 +268,10 @@ def _origins(
         is_array = payload.lstrip().startswith(b"[")
         return _RAW_ITEMS.decode(payload) if is_array else [msgspec.Raw(payload)]
 
-    def origin(row: int) -> tuple[str, bytes, int]:
-        number, item = where[row]
-        return messages[number].topic, bytes(objects(number)[item]), item
+    def origin(row: int) -> Origin:
+        sent = messages[message[row]]
+        if message[row] in decoding.foreign:
+            return Origin(sent.topic, sent.payload, item[row], sent.content_type)
+        return Origin(sent.topic, bytes(objects(message[row])[item[row]]), item[row])
 
     return origin

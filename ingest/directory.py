@@ -8,6 +8,7 @@ forgotten every ``max_age_s``, so a device that moves to another place is notice
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -37,13 +38,14 @@ class Directory:
         self._slots: dict[str, int] = {}
         self._rows = np.zeros((1, 5), np.int64)  # slot 0: unknown device
 
-    async def prepare(self, connection: asyncpg.Connection[Any], names: set[str]) -> None:
+    async def prepare(self, connection: asyncpg.Connection[Any], names: Iterable[str]) -> None:
         """Make sure that every registered device among ``names`` is in memory."""
         if time.monotonic() - self._loaded_at > self._max_age_s:
             await self._reload(connection)
-        missing = [n for n in names if n not in self._slots]
+        known = self._slots
+        missing = {n for n in names if n not in known}
         if missing:
-            await self._load_devices(connection, missing)
+            await self._load_devices(connection, sorted(missing))
 
     async def _reload(self, connection: asyncpg.Connection[Any]) -> None:
         self.metrics = {

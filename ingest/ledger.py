@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ingest.batch import Bools, Checked, Refusal
+from ingest.grouping import group
 from shudao.streams import BATCH, STREAM_NAMES
 
 MINUTE_MS = 60_000
@@ -35,16 +36,17 @@ class Ledger:
         """Count valid samples; those not ``stored`` were there already."""
         minute = checked.received_ms // MINUTE_MS * MINUTE_MS
         carrier = checked.rows["carrier_id"].astype(np.int64)
-        groups, number = np.unique(np.stack([minute, carrier]), axis=1, return_inverse=True)
-        lag = np.maximum(now_ms - checked.received_ms, 0)
-        for i, (group_minute, group_carrier) in enumerate(groups.T):
-            key = (int(group_minute), int(group_carrier), checked.stream.name)
-            mine = number.ravel() == i
-            self.duplicates[key] += int((mine & ~stored).sum())
-            self.stored[key] += int((mine & stored).sum())
-            self.lag_sum_ms[key] += int(lag[mine & stored].sum())
-            latest = int(lag[mine & stored].max(initial=0))
-            self.lag_max_ms[key] = max(self.lag_max_ms[key], latest)
+        order, starts = group([minute, carrier])
+        lag = np.where(stored, np.maximum(now_ms - checked.received_ms, 0), 0)[order]
+        number = np.diff(starts, append=len(order))
+        new = np.add.reduceat(stored[order].astype(np.int64), starts)
+        total, latest = np.add.reduceat(lag, starts), np.maximum.reduceat(lag, starts)
+        for i, row in enumerate(order[starts].tolist()):
+            key = (int(minute[row]), int(carrier[row]), checked.stream.name)
+            self.stored[key] += int(new[i])
+            self.duplicates[key] += int(number[i] - new[i])
+            self.lag_sum_ms[key] += int(total[i])
+            self.lag_max_ms[key] = max(self.lag_max_ms[key], int(latest[i]))
 
     def count_refusal(self, refusal: Refusal, *, known: bool) -> None:
         """Count a refused sample; one that quarantine holds already is a duplicate."""

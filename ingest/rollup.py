@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.batch import Bools, Checked, Floats, Ints, Rows
+from ingest.batch import Bools, Floats, Ints, Rows
+from ingest.grouping import group
 from shudao.streams import (
     DOWN_BINS,
     DOWN_EDGES_MBPS,
@@ -20,6 +21,7 @@ from shudao.streams import (
     SIGNAL_BINS,
     SINR_BINS,
     SINR_EDGES_DB,
+    StreamName,
 )
 
 MINUTE_MS = 60_000
@@ -40,33 +42,28 @@ class Rollup:
 
 @dataclass(frozen=True, slots=True)
 class _Groups:
-    """Rows sorted by key: ``order`` sorts them, ``starts`` are the groups' first positions."""
+    """Rows in the order of their keys: ``starts`` are the groups' first positions in it."""
 
-    order: NDArray[np.intp]
     starts: NDArray[np.intp]
     number: Ints
-    """Group of each sorted row."""
+    """Group of each row."""
 
     def count(self, mask: Bools) -> Ints:
-        return np.add.reduceat(mask[self.order].astype(np.int64), self.starts)
+        return np.bincount(self.number[mask], minlength=len(self.starts)).astype(np.int64)
 
     def total_x100(self, values: Floats, present: Bools) -> Ints:
         hundredths = np.rint(np.where(present, values, 0.0) * 100).astype(np.int64)
-        return np.add.reduceat(hundredths[self.order], self.starts)
+        return np.add.reduceat(hundredths, self.starts)
 
     def least(self, values: Floats, present: Bools) -> Floats:
-        return _none_to_nan(
-            np.minimum.reduceat(np.where(present, values, np.inf)[self.order], self.starts)
-        )
+        return _none_to_nan(np.minimum.reduceat(np.where(present, values, np.inf), self.starts))
 
     def greatest(self, values: Floats, present: Bools) -> Floats:
-        return _none_to_nan(
-            np.maximum.reduceat(np.where(present, values, -np.inf)[self.order], self.starts)
-        )
+        return _none_to_nan(np.maximum.reduceat(np.where(present, values, -np.inf), self.starts))
 
     def histogram(self, bins: Ints, counted: Bools, size: int) -> Ints:
-        flat = (self.number * size + bins[self.order])[counted[self.order]]
         n = len(self.starts) * size
+        flat = (self.number * size + bins)[counted]
         return np.bincount(flat, minlength=n).reshape(-1, size).astype(np.int64)
 
 
@@ -74,54 +71,50 @@ def _none_to_nan(values: Floats) -> Floats:
     return np.where(np.isinf(values), np.nan, values)
 
 
-def by_minute(checked: Checked) -> Rollup:
-    """County × carrier × technology × minute: what operators watch live."""
-    return _roll_up(checked, "county", checked.county, "minute", MINUTE_MS)
+def by_minute(stream: StreamName, rows: Rows) -> Rollup:
+    """County × carrier × technology × minute: what operators watch live.
+
+    ``rows`` is (n,) of `ingest.journal.dtype`, n > 0, for this function and `by_hour`.
+    """
+    return _roll_up(stream, rows, "county", "county", "minute", MINUTE_MS)
 
 
-def by_hour(checked: Checked) -> Rollup:
+def by_hour(stream: StreamName, rows: Rows) -> Rollup:
     """Place × carrier × technology × hour: what goals are evaluated from."""
-    place = checked.rows["place_id"].astype(np.int64)
-    return _roll_up(checked, "place_id", place, "hour", HOUR_MS)
+    return _roll_up(stream, rows, "place_id", "place_id", "hour", HOUR_MS)
 
 
-def _roll_up(checked: Checked, where: str, code: Ints, when: str, step_ms: int) -> Rollup:
-    rows = checked.rows
+def _roll_up(
+    stream: StreamName, rows: Rows, where: str, code: str, when: str, step_ms: int
+) -> Rollup:
+    time_ms = rows["time_ms"]
     keys: dict[str, Ints] = {
-        where: code,
+        where: rows[code].astype(np.int64),
         "carrier_id": rows["carrier_id"].astype(np.int64),
         "technology_id": rows["technology_id"].astype(np.int64),
-        when: rows["time_ms"] - rows["time_ms"] % step_ms,
+        when: time_ms - time_ms % step_ms,
     }
-    groups = _group(list(keys.values()))
-    first = groups.order[groups.starts]
-    measure = radio_measures if checked.stream.name == "radio" else broadband_measures
-    return Rollup({name: key[first] for name, key in keys.items()}, measure(rows, groups))
-
-
-def _group(keys: list[Ints]) -> _Groups:
-    order = np.lexsort(keys[::-1])
-    new = np.zeros(len(order), np.bool_)
-    new[0] = True
-    for key in keys:
-        ordered = key[order]
-        new[1:] |= ordered[1:] != ordered[:-1]
-    return _Groups(order, np.flatnonzero(new), np.cumsum(new, dtype=np.int64) - 1)
+    order, starts = group(list(keys.values()))
+    number = np.zeros(len(order), np.int64)
+    number[starts[1:]] = 1
+    groups = _Groups(starts, np.cumsum(number))
+    measure = radio_measures if stream == "radio" else broadband_measures
+    first = order[starts]
+    return Rollup({name: key[first] for name, key in keys.items()}, measure(rows[order], groups))
 
 
 def radio_measures(rows: Rows, groups: _Groups) -> dict[str, NDArray[np.generic]]:
     """Measures of the radio stream, named as the columns of the roll-up tables."""
-    every = np.ones(len(rows), np.bool_)
     rsrp, sinr = (rows[f].astype(np.float64) for f in ("rsrp_dbm", "sinr_db"))
-    has_rsrp = ~np.isnan(rsrp)
+    ecl = rows["ecl"]
     measures: dict[str, NDArray[np.generic]] = {
-        "radio_n": groups.count(every),
+        "radio_n": groups.count(np.ones(len(rows), np.bool_)),
         "detached_n": groups.count(rows["attached"] == 0),
         **_summary(groups, "rsrp", rsrp),
         **_summary(groups, "sinr", sinr),
         **_summary(groups, "radio_rtt", rows["rtt_ms"].astype(np.float64), least=False),
-        **{f"ecl{level}_n": groups.count(rows["ecl"] == level) for level in range(3)},
-        "signal_bins": groups.histogram(signal_bin(rsrp, sinr), has_rsrp, SIGNAL_BINS),
+        **{f"ecl{level}_n": groups.count(ecl == level) for level in range(3)},
+        "signal_bins": groups.histogram(signal_bin(rsrp, sinr), ~np.isnan(rsrp), SIGNAL_BINS),
     }
     return measures
 

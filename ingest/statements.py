@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from shudao.streams import DOWN_BINS, SIGNAL_BINS, Stream
+from shudao.streams import DOWN_BINS, SIGNAL_BINS, STREAMS, Stream
 
 SAMPLE_KEYS = ("time", "device_id", "place_id", "carrier_id", "technology_id")
 ROLLUP_KEYS = {
@@ -19,13 +19,29 @@ def stage_of(table: str, stream: Stream) -> str:
     return f"stage_{table}_{stream.name}"
 
 
-def create_stages(streams: Iterable[Stream]) -> str:
-    """Temporary tables of one connection, empty again after every transaction."""
-    made = []
-    for s in streams:
-        made.append(f"{stage_of(s.table, s)} (LIKE {s.table}, row integer)")
-        made += [f"{stage_of(table, s)} (LIKE {table})" for table in ROLLUP_KEYS]
-    return ";\n".join(f"CREATE TEMP TABLE {m} ON COMMIT DELETE ROWS" for m in made)
+def create_raw_stages() -> str:
+    """The writer's temporary tables, empty again after every transaction."""
+    return _create(
+        f"{stage_of(s.table, s)} (LIKE {s.table}, row integer)" for s in STREAMS.values()
+    )
+
+
+def _create(tables: Iterable[str]) -> str:
+    return ";\n".join(f"CREATE TEMP TABLE {t} ON COMMIT DELETE ROWS" for t in tables)
+
+
+CREATE_ROLLUP_STAGES = _create(
+    [
+        *(
+            f"{stage_of(table, s)} (LIKE {table})"
+            for table in ROLLUP_KEYS
+            for s in STREAMS.values()
+            if s.name != "reading"
+        ),
+        "stage_seen (LIKE device_seen)",
+    ]
+)
+"""The merger's temporary tables, empty again after every transaction."""
 
 
 def sample_columns(stream: Stream) -> list[str]:
@@ -79,7 +95,7 @@ def _merged(measure: str) -> str:
 
 MERGE_SEEN = """
 INSERT INTO device_seen AS t (device_id, last_time, last_received, samples)
-SELECT * FROM unnest($1::integer[], $2::timestamptz[], $3::timestamptz[], $4::bigint[])
+SELECT device_id, last_time, last_received, samples FROM stage_seen ORDER BY device_id
 ON CONFLICT (device_id) DO UPDATE SET
     last_time = GREATEST(t.last_time, excluded.last_time),
     last_received = GREATEST(t.last_received, excluded.last_received),
@@ -101,21 +117,22 @@ ON CONFLICT (minute, carrier_id, stream, origin) DO UPDATE SET
 INSERT_QUARANTINE = """
 WITH refused AS (
     SELECT * FROM unnest($1::bytea[], $2::timestamptz[], $3::text[], $4::smallint[],
-        $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[]) WITH ORDINALITY
-        AS r (digest, received, topic, carrier_id, stream, device, reason, detail, payload, row)),
+        $5::text[], $6::text[], $7::text[], $8::text[], $9::bytea[], $11::text[]) WITH ORDINALITY
+        AS r (digest, received, topic, carrier_id, stream, device, reason, detail, payload,
+            content_type, row)),
 first AS (
     SELECT DISTINCT ON (digest) *, count(*) OVER digests AS times,
         max(received) OVER digests AS last_received
     FROM refused WINDOW digests AS (PARTITION BY digest) ORDER BY digest, row),
 kept AS (
     INSERT INTO quarantine AS q (digest, received, last_received, times, origin, topic,
-        carrier_id, stream, device, reason, detail, payload)
+        carrier_id, stream, device, reason, detail, payload, content_type)
     SELECT digest, received, last_received, times, $10, topic,
-        carrier_id, stream, device, reason, detail, payload
+        carrier_id, stream, device, reason, detail, payload, content_type
     FROM first ORDER BY digest
     ON CONFLICT (digest) DO UPDATE SET times = q.times + excluded.times,
         last_received = GREATEST(q.last_received, excluded.last_received)
-        WHERE $10 <> 'import'  -- a file that is imported again is no new arrival
+        WHERE $10 NOT IN ('import', 'replay')  -- a file imported again is no new arrival
     RETURNING digest, xmax = 0 AS is_new)
 SELECT row::integer - 1 AS row FROM first JOIN kept USING (digest) WHERE is_new
 """

@@ -1,11 +1,12 @@
-"""One batch, one transaction: raw samples, roll-ups, last-seen, quarantine, ledger.
+"""One batch, one transaction: raw samples, their journal entry, quarantine, ledger.
 
 What this module promises:
 - when `Writer.write` returns, everything of the batch is committed; when it raises, nothing is;
 - a sample that is there already (same device and time) is counted as a duplicate and changes no
   other number, whether it came twice in the batch, was redelivered, or was written by another
   worker a moment ago;
-- roll-ups hold exactly the samples that the raw tables received.
+- the journal receives exactly the samples that the raw tables received; what waits there and what
+  is in the roll-ups (`ingest.merge`) are together all of them.
 """
 
 from __future__ import annotations
@@ -19,24 +20,21 @@ import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest import copy
+from ingest import copy, journal
 from ingest.batch import Batch, Bools, Checked, Refusal
+from ingest.grouping import group
 from ingest.ledger import Ledger, to_datetime
 from ingest.reasons import ADVICE
 from ingest.receipt import Receipt
-from ingest.rollup import Rollup, by_hour, by_minute
 from ingest.statements import (
     INSERT_QUARANTINE,
     MERGE_LEDGER,
-    MERGE_SEEN,
-    create_stages,
+    create_raw_stages,
     insert_new,
-    merge_rollup,
     sample_columns,
     stage_of,
     unique_key,
 )
-from shudao.streams import STREAMS, Stream
 
 
 class Writer:
@@ -54,73 +52,49 @@ class Writer:
         if len({c.stream.name for c in batch.checked}) < len(batch.checked):
             raise ValueError("a batch holds each stream once")
         if not self._prepared:
-            await self._connection.execute(create_stages(STREAMS.values()))
+            await self._connection.execute(create_raw_stages())
             self._prepared = True
-        receipt, ledger = Receipt(received=batch.received), Ledger()
+        receipt, ledger = Receipt(received=len(batch)), Ledger()
         async with self._connection.transaction():
             # In one order, so that writers rarely wait for each other in a circle; when they do,
             # PostgreSQL ends one of them, and that one tries again.
-            written = [
-                (checked, await self._write_samples(checked))
-                for checked in sorted(batch.checked, key=lambda c: c.stream.name)
-                if len(checked.rows)
-            ]
-            await self._merge_seen([checked.take(stored) for checked, stored in written])
+            for checked in sorted(batch.checked, key=lambda c: c.stream.name):
+                if len(checked):
+                    stored = await self._write_samples(checked)
+                    ledger.count_samples(checked, stored, time.time_ns() // 1_000_000)
+                    receipt.stored += int(stored.sum())
+                    receipt.duplicates += int((~stored).sum())
             if batch.refusals:
                 await self._write_refusals(batch.refusals, origin, ledger, receipt)
-            now_ms = time.time_ns() // 1_000_000
-            for checked, stored in written:
-                ledger.count_samples(checked, stored, now_ms)
-                receipt.stored += int(stored.sum())
-                receipt.duplicates += int((~stored).sum())
             await self._connection.executemany(MERGE_LEDGER, ledger.rows(origin))
         return receipt
 
     async def _write_samples(self, checked: Checked) -> Bools:
-        """Raw rows and their roll-ups; returns which samples were not there yet."""
-        stored: Bools = np.zeros(len(checked.rows), np.bool_)
+        """Raw rows and their journal entry; returns which samples were not there yet."""
+        stored: Bools = np.zeros(len(checked), np.bool_)
         first = first_of_each(checked)
-        stored[first[await self._insert_raw(checked.take(first))]] = True
-        new = checked.take(stored)
-        if len(new.rows) and checked.stream.name != "reading":
-            await self._merge("coverage_minute", new.stream, by_minute(new))
-            await self._merge("coverage_hour", new.stream, by_hour(new))
+        candidates = checked.take(first)
+        new = await self._insert_raw(candidates)
+        stored[first[new]] = True
+        if len(new):
+            entry = candidates if len(new) == len(candidates) else candidates.take(new)
+            name = checked.stream.name
+            await self._connection.execute(journal.APPEND, name, len(new), journal.pack(entry))
         return stored
 
     async def _insert_raw(self, checked: Checked) -> NDArray[np.integer[Any]]:
         """Positions of the samples that were not there yet, and are now."""
         stream = checked.stream
-        columns = _raw_columns(checked)
+        columns = raw_columns(checked)
         try:
             async with self._connection.transaction():  # a savepoint
                 await self._copy(stream.table, columns)
-            return np.arange(len(checked.rows))
+            return np.arange(len(checked))
         except asyncpg.UniqueViolationError:
-            row = copy.integers("row", np.arange(len(checked.rows)), "i4")
+            row = copy.integers("row", np.arange(len(checked)), "i4")
             await self._copy(stage_of(stream.table, stream), [*columns, row])
             new = await self._connection.fetch(insert_new(stream))
             return np.sort(np.array([r[0] for r in new], np.int64))
-
-    async def _merge(self, table: str, stream: Stream, rollup: Rollup) -> None:
-        await self._copy(stage_of(table, stream), _rollup_columns(rollup))
-        await self._connection.execute(merge_rollup(table, stream, rollup.measures))
-
-    async def _merge_seen(self, new: list[Checked]) -> None:
-        if not any(len(c.rows) for c in new):
-            return
-        device, at = (np.concatenate([c.rows[k] for c in new]) for k in ("device_id", "time_ms"))
-        order = np.lexsort((at, device))
-        ids, starts, counts = np.unique(device[order], return_index=True, return_counts=True)
-        newest = at[order][starts + counts - 1]
-        arrived = np.concatenate([c.received_ms for c in new])[order]
-        received = np.maximum.reduceat(arrived, starts)
-        await self._connection.execute(
-            MERGE_SEEN,
-            ids.tolist(),
-            [to_datetime(t) for t in newest.tolist()],
-            [to_datetime(t) for t in received.tolist()],
-            counts.tolist(),
-        )
 
     async def _write_refusals(
         self, refusals: list[Refusal], origin: str, ledger: Ledger, receipt: Receipt
@@ -137,6 +111,7 @@ class Writer:
             [_text(f"{r.detail} → {ADVICE[r.reason]}") for r in refusals],
             [r.payload for r in refusals],
             origin,
+            [_text(r.content_type) for r in refusals],
         )
         kept = {r["row"] for r in new}
         for row, refusal in enumerate(refusals):
@@ -156,40 +131,22 @@ class Writer:
 
 
 def first_of_each(checked: Checked) -> NDArray[np.intp]:
-    """Positions of the first sample of each key, in key order."""
-    keys = [checked.rows["time_ms" if k == "time" else k] for k in unique_key(checked.stream)]
-    order = np.lexsort(keys[::-1])  # stable: of equal keys the first to arrive stays first
-    new: Bools = np.zeros(len(order), np.bool_)
-    new[:1] = True
-    for key in keys:
-        new[1:] |= key[order][1:] != key[order][:-1]
-    return order[new]
+    """Positions of the first sample of each key to arrive, in key order. n > 0."""
+    names = ("time_ms" if k == "time" else k for k in unique_key(checked.stream))
+    order, starts = group([checked.rows[name].astype(np.int64) for name in names])
+    return order[starts]
 
 
-def _raw_columns(checked: Checked) -> list[copy.Column]:
+def raw_columns(checked: Checked) -> list[copy.Column]:
+    """Columns of the raw table, without those in which every sample is absent."""
     rows, stream = checked.rows, checked.stream
     columns = [copy.times("time", rows["time_ms"])]
     for name in sample_columns(stream)[1:]:
         kind = str(rows.dtype[name].str[1:])
         make = copy.integers if kind.startswith("i") else copy.floats
-        columns.append(make(name, rows[name], kind))
-    return columns
-
-
-def _rollup_columns(rollup: Rollup) -> list[copy.Column]:
-    columns = []
-    for name, key in rollup.keys.items():
-        if name in ("minute", "hour"):
-            columns.append(copy.times(name, key))
-        else:
-            columns.append(
-                copy.integers(name, key, "i4" if name in ("county", "place_id") else "i2")
-            )
-    for name, values in rollup.measures.items():
-        if values.dtype.kind == "f":
-            columns.append(copy.floats(name, values, "f4"))
-        else:
-            columns.append(copy.signed(name, values, "i8" if name.endswith("_x100") else "i4"))
+        column = make(name, rows[name], kind)
+        if column.nulls is None or not column.nulls.all():
+            columns.append(column)
     return columns
 
 

@@ -10,10 +10,11 @@ import json
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shudao.errors import ShudaoError
+from shudao.vocabulary import CARRIER_IDS
 
 LOCAL_FILE = "local.json"
 
@@ -33,10 +34,34 @@ class Settings(BaseSettings):
     batch_messages: int = Field(20_000, ge=1, description="a batch closes at this many messages …")
     batch_ms: int = Field(200, ge=1, description="… or after this many milliseconds")
     receive_maximum: int = Field(
-        20_000, ge=1, le=65_535, description="unacknowledged messages in flight"
+        60_000, ge=1, le=65_535, description="unacknowledged messages in flight"
     )
     max_ahead_s: int = Field(300, ge=0, description="a sample further in the future is refused")
     max_age_days: int = Field(90, ge=1, description="an older sample is refused")
+    auto_register: str = Field(
+        "", description="carriers whose unknown devices are registered on first sight: telecom,…"
+    )
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(
+        9464, ge=0, le=65_535, description="/metrics, /healthz and /readyz of the ingester; 0: none"
+    )
+
+    @field_validator("auto_register")
+    @classmethod
+    def _carriers(cls, value: str) -> str:
+        wrong = {c for c in _names(value) if c not in CARRIER_IDS}
+        if wrong:
+            raise ValueError(f"no such carrier: {', '.join(sorted(wrong))}")
+        return value
+
+    @property
+    def auto_register_ids(self) -> frozenset[int]:
+        """Ids of the carriers in ``auto_register``."""
+        return frozenset(CARRIER_IDS[c] for c in _names(self.auto_register))
+
+
+def _names(listed: str) -> list[str]:
+    return [name.strip() for name in listed.split(",") if name.strip()]
 
 
 @cache

@@ -25,8 +25,8 @@ from shudao.registry.tree import VINTAGES
 
 HOME = Path(__file__).parents[1] / ".shudao" / "test"
 ROLLUPS_AND_SAMPLES = (
-    "radio_sample, broadband_sample, reading, coverage_minute, coverage_hour, ingest_minute,"
-    " quarantine, place_state, goal_progress, device, device_seen"
+    "radio_sample, broadband_sample, reading, rollup_journal, coverage_minute, coverage_hour,"
+    " ingest_minute, quarantine, place_state, goal_progress, device, device_seen"
 )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ingest.batch import Bools, Floats, Refusal, Samples
+from ingest.batch import Bools, Floats, Origin, Refusal, Samples
 from ingest.reasons import Reason
 from ingest.recorded import columns
 from ingest.recorded.load import NamedProfile
@@ -116,7 +116,7 @@ class Converter:
             received_ms=np.full(len(kept), received_ms, np.int64),
             values=values[good],
             # The same line of the same file is the same sample, however often it is imported.
-            origin=lambda row: (self.topic, kept[row].raw, 0),
+            origin=lambda row: Origin(self.topic, kept[row].raw, 0),
         )
 
     def _refusal(

@@ -98,6 +98,7 @@ class Importer:
             owner = await self._owner(url, vintage)
             async with aclosing(Ingester(url, origin="import", limits=NO_LIMITS)) as ingester:
                 imported = await self._store(file, converter, ingester, _Registrar(url, owner))
+                await ingester.roll_up()
         imported.seconds = time.monotonic() - begun
         return imported
 

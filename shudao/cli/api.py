@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-
-from shudao.errors import ShudaoError
 
 
 def api(
@@ -28,6 +23,7 @@ def api(
     """
     import uvloop
 
+    from shudao.serving import listen
     from shudao.settings import get_settings
 
     settings = get_settings()
@@ -36,43 +32,14 @@ def api(
         uvloop.run(_serve(listening))
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there. Raises `ShudaoError` when that cannot be."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(2048)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ShudaoError(
-                f"port {port} on {host} is in use",
-                f"stop what listens there, or choose another: --port {port + 1}",
-            ) from error
-        raise ShudaoError(
-            f"cannot listen on {host} port {port}: {error.strerror}",
-            "choose another --host or --port",
-        ) from error
-    return listening
-
-
 async def _serve(listening: socket.socket) -> None:
     import structlog
     import uvicorn
 
     from api.app import create_app
     from shudao.database import connect
+    from shudao.serving import Server
     from shudao.stopping import on_stop_signal
-
-    class Server(uvicorn.Server):
-        """Leaves signals to `on_stop_signal`, so that a stop exits with 0."""
-
-        @contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
 
     await (await connect()).close()  # fail at once, with a clear line, if it is not there
     config = uvicorn.Config(

@@ -106,7 +106,7 @@ def test_wrong_objects_leave_their_neighbours_alone(good: list[bool]) -> None:
     if samples:
         got = one(samples)
         origins = [got.origin(row) for row in range(len(got))]
-        assert [json.loads(payload)["time"] for _, payload, _ in origins] == got.time_ms.tolist()
+        assert [json.loads(payload)["time"] for _, payload, _, _ in origins] == got.time_ms.tolist()
 
 
 def test_every_reason_tells_its_sender_what_to_do() -> None:

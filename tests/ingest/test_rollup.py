@@ -9,14 +9,17 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.batch import Checked
+from ingest.batch import Checked, Refusal, Rows
+from ingest.journal import pack, unpack
+from ingest.reasons import Reason
 from ingest.rollup import by_hour, by_minute, down_bin, signal_bin
 from shudao.streams import BROADBAND, DOWN_EDGES_MBPS, RADIO, RSRP_EDGES_DBM, SINR_EDGES_DB, Stream
 
 VALUE = st.one_of(st.just(math.nan), st.floats(-150, -40, width=32))
 
 
-def checked(stream: Stream, samples: list[dict[str, Any]]) -> Checked:
+def journaled(stream: Stream, samples: list[dict[str, Any]]) -> Rows:
+    """Rows as the journal keeps them; the county follows from the place."""
     rows = np.zeros(len(samples), stream.dtype)
     for f in stream.fields:
         rows[f.name] = -1 if f.is_integer else math.nan
@@ -24,7 +27,12 @@ def checked(stream: Stream, samples: list[dict[str, Any]]) -> Checked:
         for name, value in sample.items():
             row[name] = value
     county = 510100 + rows["place_id"].astype(np.int64) // 2
-    return Checked(stream, rows, county, rows["time_ms"].copy())
+    packed = pack(Checked(stream, rows, county, rows["time_ms"].copy(), never_refused))
+    return unpack(stream.name, [packed])
+
+
+def never_refused(row: int, reason: Reason, detail: str) -> Refusal:
+    raise AssertionError(f"row {row} was refused: {detail}")
 
 
 SAMPLE = st.fixed_dictionaries(
@@ -73,12 +81,12 @@ def oracle(samples: list[dict[str, Any]], key: Any) -> dict[Any, dict[str, Any]]
 @given(st.lists(SAMPLE, min_size=1, max_size=60))
 def test_radio_rollups_equal_a_plain_loop(samples: list[dict[str, Any]]) -> None:
     """Both roll-ups, every group and measure, exactly."""
-    batch = checked(RADIO, samples)
+    rows = journaled(RADIO, samples)
     for rollup, expected in (
-        (by_hour(batch), oracle(samples, lambda s: (
+        (by_hour("radio", rows), oracle(samples, lambda s: (
             s["place_id"], s["carrier_id"], s["technology_id"],
             s["time_ms"] // 3_600_000 * 3_600_000))),
-        (by_minute(batch), oracle(samples, lambda s: (
+        (by_minute("radio", rows), oracle(samples, lambda s: (
             510100 + s["place_id"] // 2, s["carrier_id"], s["technology_id"],
             s["time_ms"] // 60_000 * 60_000))),
     ):  # fmt: skip
@@ -98,7 +106,7 @@ def test_any_split_into_batches_adds_up(samples: list[dict[str, Any]], cut: int)
     """Sums, counts and bins of two parts are those of the whole: nothing depends on batching."""
     cut = min(cut, len(samples) - 1)
     whole, *parts = (
-        by_hour(checked(RADIO, s)) for s in (samples, samples[:cut], samples[cut:])
+        by_hour("radio", journaled(RADIO, s)) for s in (samples, samples[:cut], samples[cut:])
     )  # fmt: skip
     for name in ("radio_n", "rsrp_sum_x100", "sinr_n", "radio_rtt_sum_x100"):
         total = sum(int(p.measures[name].sum()) for p in parts)  # type: ignore[attr-defined]
@@ -128,14 +136,15 @@ def test_broadband_measures_leave_out_what_was_not_measured() -> None:
     base = {"time_ms": 1_500_000_000_000, "device_id": 1, "place_id": 1, "carrier_id": 1,
             "technology_id": 10}  # fmt: skip
     rollup = by_hour(
-        checked(
+        "broadband",
+        journaled(
             BROADBAND,
             [
                 {**base, "down_mbps": 20.0, "ipv6": 1, "rtt_ms": 12.25},
                 {**base, "down_mbps": 19.5, "ipv6": 0},
                 {**base, "loss_pct": 0.5},
             ],
-        )
+        ),
     )
     m = {k: np.asarray(v)[0].tolist() for k, v in rollup.measures.items()}
     assert (m["broadband_n"], m["down_n"], m["loss_n"], m["up_n"]) == (3, 2, 1, 0)

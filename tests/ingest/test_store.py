@@ -12,15 +12,25 @@ import pytest
 from structlog.testing import capture_logs
 
 from ingest.ingester import Ingester
+from ingest.merge import Merger
 from tests.ingest.conftest import message, now_ms, radio
 
 pytestmark = pytest.mark.usefixtures("devices")
 HOUR = 3_600_000
+
+
+async def roll_up(connection: asyncpg.Connection[Any]) -> None:
+    """What the pipeline does every second."""
+    await Merger(connection).merge_all()
+    await connection.execute("DISCARD TEMP")
+
+
 PAIRS = (("nb-telecom-a", "telecom"), ("nb-mobile-b", "mobile"))
 
 
 async def counts(connection: asyncpg.Connection[Any]) -> dict[str, int]:
     """What the tables hold, and the same as the roll-ups and the ledger say."""
+    await roll_up(connection)
     row = await connection.fetchrow(
         """SELECT (SELECT count(*) FROM radio_sample) AS raw,
             (SELECT coalesce(sum(radio_n), 0) FROM coverage_minute) AS minutes,
@@ -56,6 +66,7 @@ async def test_a_sample_reaches_raw_data_and_both_rollups(
     assert (raw["rsrp_dbm"], raw["sinr_db"], raw["ecl"], raw["pci"]) == (-101.5, 5.0, 0, 199)
     assert (raw["rsrq_db"], raw["cell_id"], raw["attached"], raw["lon"]) == (None,) * 4
     assert round(raw["time"].timestamp() * 1000) == t
+    await ingester.roll_up()
     minute = await connection.fetchrow("SELECT * FROM coverage_minute")
     assert minute is not None
     assert (minute["county"], minute["carrier_id"], minute["technology_id"]) == (510104, 1, 1)
@@ -72,10 +83,12 @@ async def test_a_duplicate_changes_no_number(
     t = now_ms()
     one = message("nb-telecom-a", radio(t))
     first = await ingester.store_messages([one, one])
+    await ingester.roll_up()
     before = await connection.fetch("SELECT * FROM coverage_hour")
     again = await ingester.store_messages([one, message("nb-telecom-a", radio(t + 1))])
     assert (first.stored, first.duplicates) == (1, 1)
     assert (again.stored, again.duplicates) == (1, 1)
+    await ingester.roll_up()
     after = await connection.fetchrow("SELECT * FROM coverage_hour")
     assert after is not None
     assert before[0]["radio_n"] == 1
@@ -92,6 +105,7 @@ async def test_of_two_different_samples_at_one_instant_the_first_stays(
     await ingester.store_messages(batch)
     await ingester.store_messages([message("nb-telecom-a", radio(t, -92.0))])
     assert await connection.fetchval("SELECT rsrp_dbm FROM radio_sample") == -90.0
+    await ingester.roll_up()
     assert await connection.fetchval("SELECT rsrp_max FROM coverage_hour") == -90.0
 
 
@@ -103,6 +117,7 @@ async def test_late_and_out_of_order_samples_land_in_their_own_hour(
     await ingester.store_messages([message("nb-telecom-a", [radio(t), radio(t - 5 * HOUR)])])
     await ingester.store_messages([message("nb-telecom-a", radio(t - 30 * HOUR))])
     await ingester.store_messages([message("nb-telecom-a", radio(t - 5 * HOUR + 1))])
+    await ingester.roll_up()
     hours = await connection.fetch("SELECT hour, radio_n FROM coverage_hour ORDER BY hour")
     assert [(int(r["hour"].timestamp() * 1000), r["radio_n"]) for r in hours] == [
         (t - 30 * HOUR, 1), (t - 5 * HOUR, 2), (t, 1),
@@ -240,6 +255,7 @@ async def test_a_bulk_message_holds_all_streams(
     receipt = await ingester.store_messages([message("uploader", objects, stream="batch")])
     assert receipt.stored == 3
     assert receipt.quarantined == {"unknown_metric": 1, "wrong_carrier": 1}
+    await ingester.roll_up()
     hour = await connection.fetchrow("SELECT * FROM coverage_hour WHERE technology_id = 10")
     assert hour is not None
     assert (hour["down_sum_x100"], hour["ipv6_yes"], hour["radio_n"]) == (9350, 1, None)
@@ -274,6 +290,7 @@ async def test_a_drive_sample_counts_for_the_segment_it_was_taken_on(
     await ingester.store_messages([message("drive-telecom", [near, far])])
     raw = await connection.fetch("SELECT place_id FROM radio_sample ORDER BY time")
     assert [r["place_id"] for r in raw] == [segment["place_id"], 0]
+    await ingester.roll_up()
     counties = await connection.fetch("SELECT county FROM coverage_minute ORDER BY county")
     assert [r["county"] for r in counties] == [0, segment["county"]]
 
@@ -294,6 +311,7 @@ async def test_a_place_registered_later_counts_in_its_county(
         place_id,
     )
     await ingester.store_messages([message("nb-new", radio(now_ms()))])
+    await ingester.roll_up()
     counties = await connection.fetch("SELECT county FROM coverage_minute ORDER BY county")
     assert [r["county"] for r in counties] == [510104, 513425]
 
@@ -311,24 +329,27 @@ async def test_a_large_array_of_refused_samples_is_taken_apart_once(
     assert json.loads(last)["time"] == t + 49_999
 
 
-async def test_a_message_that_the_database_refuses_does_not_stop_the_stream(
-    ingester: Ingester, connection: asyncpg.Connection[Any]
+@pytest.mark.parametrize("in_one_message", [False, True])
+async def test_a_sample_that_the_database_refuses_does_not_stop_the_stream(
+    ingester: Ingester, connection: asyncpg.Connection[Any], in_one_message: bool
 ) -> None:
-    """It is found among its neighbours and quarantined; they are stored."""
+    """It is quarantined; its neighbours are stored, those of its own message too."""
     t = now_ms()
     await connection.execute(
         "ALTER TABLE radio_sample ADD CONSTRAINT no_pci_13 CHECK (pci IS DISTINCT FROM 13)"
     )
     try:
-        sent = [message("nb-telecom-a", radio(t + i, pci=i)) for i in range(20)]
-        receipt = await ingester.store_messages(sent)
+        samples = [radio(t + i, pci=i) for i in range(20)]
+        receipt = await ingester.store_messages(
+            [message("nb-telecom-a", s) for s in ([samples] if in_one_message else samples)]
+        )
     finally:
         await connection.execute("ALTER TABLE radio_sample DROP CONSTRAINT no_pci_13")
     assert (receipt.received, receipt.stored) == (20, 19)
     assert receipt.quarantined == {"unstorable": 1}
     row = await connection.fetchrow("SELECT topic, detail, payload FROM quarantine")
     assert row is not None
-    assert (row["topic"], row["payload"]) == (sent[13].topic, sent[13].payload)
+    assert json.loads(row["payload"]) == samples[13]
     assert "no_pci_13" in row["detail"]
 
 

@@ -1,0 +1,85 @@
+"""The journal: samples that are stored and not yet rolled up.
+
+A batch's transaction writes its new samples twice: as raw rows, and packed into one row of
+``rollup_journal``. Rolling up (`ingest.merge`) takes what waits there, from all workers and many
+batches at once, adds it to the roll-ups and deletes it, in one transaction. So
+- a sample is in the journal or in the roll-ups, never in both and never in neither, whatever dies
+  at whatever moment;
+- the rows of a roll-up that many samples share (a county's minute, a village's hour) are written
+  once in a while instead of once a batch, which is what costs most (`shudao bench ingest`);
+- workers never wait for each other's roll-ups.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from ingest.batch import Checked, Ints, Rows
+from shudao.streams import STREAMS, Stream, StreamName
+
+_KEYS = ("time_ms", "device_id", "place_id", "carrier_id", "technology_id")
+_ROLLED_UP: dict[StreamName, tuple[str, ...]] = {
+    "radio": ("rsrp_dbm", "sinr_db", "rtt_ms", "ecl", "attached"),
+    "broadband": (
+        "down_mbps", "up_mbps", "rtt_ms", "jitter_ms", "loss_pct", "ipv6",
+    ),
+    "reading": (),  # only last-seen
+}  # fmt: skip
+"""The fields that a roll-up reads (ingest/rollup.py)."""
+
+APPEND = "INSERT INTO rollup_journal (stream, samples, rows) VALUES ($1, $2, $3)"
+"""Parameters: stream, number of samples, packed rows."""
+
+TAKE = """
+SELECT journal_id, stream, rows FROM rollup_journal JOIN (
+    SELECT journal_id, sum(samples) OVER (ORDER BY journal_id) - samples AS earlier
+    FROM rollup_journal) waiting USING (journal_id)
+WHERE earlier < $1 ORDER BY journal_id
+"""
+"""The oldest entries, as many as hold $1 samples (at least one entry)."""
+
+DROP = "DELETE FROM rollup_journal WHERE journal_id = ANY($1::bigint[])"
+
+WAITING = "SELECT coalesce(sum(samples), 0)::bigint FROM rollup_journal"
+"""How many samples wait."""
+
+
+def dtype(stream: Stream) -> np.dtype[np.void]:
+    """What the journal keeps of a sample: keys, arrival, county, and what is rolled up."""
+    kept = [(name, stream.dtype[name].str) for name in (*_KEYS, *_ROLLED_UP[stream.name])]
+    return np.dtype([*kept, ("county", "<i4"), ("received_ms", "<i8")])
+
+
+def pack(checked: Checked) -> bytes:
+    """New samples → the bytes of an entry (.npy, which names its own columns)."""
+    rows = np.empty(len(checked), dtype(checked.stream))
+    for name in (*_KEYS, *_ROLLED_UP[checked.stream.name]):
+        rows[name] = checked.rows[name]
+    rows["county"], rows["received_ms"] = checked.county, checked.received_ms
+    out = io.BytesIO()
+    np.save(out, rows, allow_pickle=False)
+    return out.getvalue()
+
+
+def unpack(stream: StreamName, entries: Sequence[bytes]) -> Rows:
+    """Entries of one stream → their rows, in `dtype`. Raises ValueError on other bytes."""
+    wanted = dtype(STREAMS[stream])
+    rows = [np.load(io.BytesIO(entry), allow_pickle=False) for entry in entries]
+    for found in rows:
+        if found.dtype != wanted:
+            raise ValueError(f"a journal entry of {stream} holds {found.dtype}, not {wanted}")
+    return np.concatenate(rows) if rows else np.empty(0, wanted)
+
+
+def newest_by_device(rows: Rows) -> tuple[Ints, Ints, Ints, Ints]:
+    """device_id, newest time (ms), newest arrival (ms) and number of samples, by device."""
+    order = np.argsort(rows["device_id"], kind="stable")
+    device, starts, counts = np.unique(
+        rows["device_id"][order], return_index=True, return_counts=True
+    )
+    newest = np.maximum.reduceat(rows["time_ms"][order], starts)
+    arrived = np.maximum.reduceat(rows["received_ms"][order], starts)
+    return device, newest, arrived, counts
