@@ -77,7 +77,7 @@ class Pipeline:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._prepare(queue), name="decode")
                 tasks.create_task(self._write(queue, total), name="write")
-        except* Exception as group:
+        except BaseExceptionGroup as group:
             # One stage fails, the other is cancelled: there is one cause.
             raise group.exceptions[0] from None
 

@@ -249,12 +249,12 @@ async def _wind_down(database: asyncpg.Pool[Any], scene: Scene, start: Counts) -
     scene.note = "stopping: the simulator finishes, the ingester catches up …"
     await _part(scene, "simulate").stop(within_s=30)
     patience = time.monotonic() + _CATCH_UP_S
-    while time.monotonic() < patience and not _is_settled(scene):
-        before = scene.numbers.counts.received
+    while time.monotonic() < patience and not (_is_settled(scene) and not scene.numbers.waiting):
+        before = scene.numbers.counts.received, scene.numbers.waiting
         await asyncio.sleep(0.25)
         with contextlib.suppress(*AWAY):
             await read_fast(database, scene.numbers, start)
-        if scene.numbers.counts.received != before:
+        if (scene.numbers.counts.received, scene.numbers.waiting) != before:
             patience = time.monotonic() + _CATCH_UP_S
     # One more evaluation, over everything that was committed.
     evaluator = _part(scene, "evaluate")
