@@ -27,7 +27,7 @@ def create_raw_stages() -> str:
 
 
 def _create(tables: Iterable[str]) -> str:
-    return ";\n".join(f"CREATE TEMP TABLE {t} ON COMMIT DELETE ROWS" for t in tables)
+    return ";\n".join(f"CREATE TEMP TABLE IF NOT EXISTS {t} ON COMMIT DELETE ROWS" for t in tables)
 
 
 CREATE_ROLLUP_STAGES = _create(

@@ -1,0 +1,120 @@
+"""The journal: a sample is in it or in the roll-ups, never in both and never in neither."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import pytest
+
+from ingest import journal, merge
+from ingest.ingester import Ingester
+from ingest.merge import Merger, pause_after
+from tests.ingest.conftest import message, now_ms, radio
+
+pytestmark = pytest.mark.usefixtures("devices")
+
+
+async def state(connection: asyncpg.Connection[Any]) -> tuple[int, int, int, int]:
+    """Samples that wait, in minutes, in hours, and seen."""
+    row = await connection.fetchrow(
+        """SELECT (SELECT coalesce(sum(samples), 0) FROM rollup_journal),
+            (SELECT coalesce(sum(radio_n), 0) FROM coverage_minute),
+            (SELECT coalesce(sum(radio_n), 0) FROM coverage_hour),
+            (SELECT coalesce(sum(samples), 0) FROM device_seen)"""
+    )
+    assert row is not None
+    return tuple(int(v) for v in row)  # type: ignore[return-value]
+
+
+async def store(ingester: Ingester, batches: int, samples: int = 10) -> None:
+    t = now_ms() - 60_000
+    for batch in range(batches):
+        await ingester.store_messages(
+            [message("nb-telecom-a", radio(t + batch * samples + i)) for i in range(samples)]
+        )
+
+
+async def test_stored_samples_wait_in_the_journal_until_they_are_rolled_up(
+    ingester: Ingester, connection: asyncpg.Connection[Any]
+) -> None:
+    """Written with the raw rows, gone with the roll-up; duplicates never get there."""
+    await store(ingester, 3)
+    await store(ingester, 0)
+    assert await state(connection) == (30, 0, 0, 0)
+    assert await ingester.roll_up() == 30
+    assert await state(connection) == (0, 30, 30, 30)
+    assert await ingester.roll_up() == 0
+    t = now_ms()
+    twice = [message("nb-telecom-a", radio(t))] * 2
+    await ingester.store_messages(twice)
+    await ingester.store_messages(twice)
+    assert (await state(connection))[0] == 1
+
+
+async def test_a_merge_takes_a_bounded_number_of_samples(
+    ingester: Ingester, connection: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest first, whole entries, as many as reach the bound; what is left comes next."""
+    monkeypatch.setattr(merge, "SAMPLES_AT_ONCE", 15)
+    await store(ingester, 5)
+    merger = Merger(connection)
+    assert [await merger.merge() for _ in range(4)] == [20, 20, 10, 0]
+    await connection.execute("DISCARD TEMP")
+    assert await state(connection) == (0, 50, 50, 50)
+
+
+async def test_a_merge_that_dies_leaves_all_as_it_was(
+    ingester: Ingester, database_url: str, connection: asyncpg.Connection[Any]
+) -> None:
+    """Its connection is cut when it has added to the roll-ups and not yet committed."""
+    await store(ingester, 4)
+    await connection.execute(
+        "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN OLD; END $$;"
+        "CREATE TRIGGER die BEFORE DELETE ON rollup_journal EXECUTE FUNCTION die()"
+    )
+    victim = await asyncpg.connect(database_url)
+    try:
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+            await Merger(victim).merge()
+    finally:
+        await connection.execute("DROP TRIGGER die ON rollup_journal; DROP FUNCTION die")
+    assert await state(connection) == (40, 0, 0, 0)
+    assert await ingester.roll_up() == 40
+    assert await state(connection) == (0, 40, 40, 40)
+
+
+async def test_of_several_mergers_one_works_and_nothing_counts_twice(
+    ingester: Ingester, database_url: str, connection: asyncpg.Connection[Any]
+) -> None:
+    """The others are told so at once, or wait when they ask to."""
+    await store(ingester, 6)
+    connections = [await asyncpg.connect(database_url) for _ in range(3)]
+    holder = connections[0]
+    async with holder.transaction():
+        await holder.execute("SELECT pg_advisory_xact_lock($1)", merge._LOCK)
+        assert await Merger(connections[1]).merge() is None
+    totals = await asyncio.gather(*(Merger(c).merge_all() for c in connections[1:]))
+    for c in connections:
+        await c.close()
+    assert sum(totals) == 60
+    assert await state(connection) == (0, 60, 60, 60)
+
+
+async def test_an_entry_that_cannot_be_read_is_not_lost(
+    ingester: Ingester, connection: asyncpg.Connection[Any]
+) -> None:
+    """It stops the roll-ups with a word on why, and stays where it is."""
+    await store(ingester, 1)
+    await connection.execute(journal.APPEND, "radio", 5, b"\x93NUMPY nonsense")
+    with pytest.raises(ValueError):  # noqa: PT011 - numpy's own words
+        await ingester.roll_up()
+    assert (await state(connection))[:2] == (15, 0)
+
+
+def test_a_long_merge_is_followed_by_a_longer_pause() -> None:
+    """It takes a fifth of the time at most, and comes every second where it is quick."""
+    assert pause_after(0.01) == 1.0
+    assert pause_after(2.0) == pytest.approx(8.0)
