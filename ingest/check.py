@@ -15,7 +15,7 @@ import numpy as np
 from ingest.batch import Bools, Checked, Floats, Ints, Refusal, Samples
 from ingest.directory import Devices, Directory
 from ingest.reasons import Reason
-from shudao.streams import ABSENT, Stream
+from shudao.streams import ABSENT, Field, Stream
 from shudao.vocabulary import FOREIGN_CARRIER, RADIO_TECHNOLOGIES
 
 
@@ -100,15 +100,15 @@ def _value_checks(stream: Stream, samples: Samples) -> Iterator[Check]:
     values = samples.values
     if stream.name == "reading":
         yield Reason.UNKNOWN_METRIC, np.isnan(values[:, 0]), lambda _: "no such metric"
-    low = np.array([f.low for f in stream.fields])
-    high = np.array([f.high for f in stream.fields])
-    whole = np.array([f.is_integer for f in stream.fields])
-    outside = (values < low) | (values > high) | (whole & (values != np.rint(values)))
-    outside &= ~np.isnan(values)
-    any_outside: Bools = np.asarray(outside.any(axis=1))
+    present = ~np.isnan(values)
+    used = np.flatnonzero(present.any(axis=0)).tolist()  # of what devices send, half is absent
+    outside = {i: _outside(stream.fields[i], values[:, i]) for i in used}
+    any_outside: Bools = np.zeros(len(samples), np.bool_)
+    for bad in outside.values():
+        any_outside |= bad
 
     def first_outside(row: int) -> str:
-        column = int(np.argmax(outside[row]))
+        column = next(i for i, bad in outside.items() if bad[row])
         f, value = stream.fields[column], values[row, column]
         kind = "a whole number in" if f.is_integer else "in"
         return f"{f.name} = {value:.10g} is not {kind} {f.low:g} … {f.high:g} ({f.source})"
@@ -116,11 +116,21 @@ def _value_checks(stream: Stream, samples: Samples) -> Iterator[Check]:
     yield Reason.OUT_OF_RANGE, any_outside, first_outside
     if stream.name == "radio":
         yield _radio_contradiction(stream, samples)
-    position = [i for i, f in enumerate(stream.fields) if f.name not in _NO_MEASUREMENT]
-    measured: Bools = np.asarray((~np.isnan(values[:, position])).any(axis=1))
+    measured: Bools = np.zeros(len(samples), np.bool_)
+    for i in used:
+        if stream.fields[i].name not in _NO_MEASUREMENT:
+            measured |= present[:, i]
     if stream.name == "radio":
         measured |= _column(stream, samples, "attached") == 0
     yield Reason.EMPTY, ~measured, lambda _: "no field holds a measured value"
+
+
+def _outside(f: Field, values: Floats) -> Bools:
+    """Where a field's value is out of range; an absent one (NaN) is not."""
+    outside: Bools = (values < f.low) | (values > f.high)
+    if f.is_integer:
+        outside |= (values != np.rint(values)) & ~np.isnan(values)
+    return outside
 
 
 _NO_MEASUREMENT = {"attached", "lon", "lat", "metric_id"}

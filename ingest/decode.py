@@ -247,7 +247,10 @@ def _values(name: StreamName, samples: list[Any], metrics: dict[str, int]) -> Fl
         ]
     else:
         columns = [[*map(getter, samples)] for getter in FIELD_GETTERS[name]]
-    return np.array(columns, dtype=np.float64).T
+    values = np.empty((len(columns), len(samples)))
+    for i, column in enumerate(columns):
+        values[i] = column
+    return values.T
 
 
 def _technologies(name: StreamName, samples: list[Any]) -> Ints:
