@@ -8,7 +8,7 @@ import sys
 import structlog
 import typer
 
-from shudao.cli import dashboards, db, local, registry, simulate
+from shudao.cli import bench, dashboards, db, local, quarantine, registry, simulate
 from shudao.cli.api import api
 from shudao.cli.demo import demo
 from shudao.cli.evaluate import evaluate
@@ -28,6 +28,7 @@ app.command()(demo)
 app.command()(ingest)
 app.add_typer(simulate.app, name="simulate")
 app.command("import")(import_file)
+app.add_typer(quarantine.app, name="quarantine")
 app.command()(evaluate)
 app.command()(goals)
 app.command()(api)
@@ -35,6 +36,7 @@ app.add_typer(registry.app, name="registry")
 app.add_typer(dashboards.app, name="dashboards")
 app.add_typer(local.app, name="local")
 app.add_typer(db.app, name="db")
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:
