@@ -7,16 +7,17 @@ subscribes to everything, it would get all messages beside the workers' shared s
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 
 import structlog
 
 from ingest.ingester import Ingester
-from ingest.pipeline import run
 from ingest.receipt import Receipt
 from ingest.sources import SourceOptions
 from ingest.sources.choose import SourceKind, choose_source
+from ingest.sources.mqtt5 import Mqtt5Source
 
 log = structlog.get_logger(__name__)
 
@@ -44,9 +45,17 @@ async def retire(kind: SourceKind, options: SourceOptions, workers: int, url: st
     To be called while no worker of them runs. Raises `ShudaoError`.
     """
     total = Receipt()
-    for left in leftovers(options, workers):
-        source = await choose_source(kind, left)
-        total.add(await run(source, Ingester(url, origin="mqtt")))
+    async with contextlib.AsyncExitStack() as stack:
+        ingester: Ingester | None = None
+        for left in leftovers(options, workers):
+            source = await choose_source(kind, left)
+            kind = "mqtt5" if isinstance(source, Mqtt5Source) else kind  # ask the broker once
+            async for batch in source.batches():
+                if ingester is None:  # there is hardly ever anything
+                    ingester = Ingester(url, origin="mqtt")
+                    stack.push_async_callback(ingester.aclose)
+                total.add(await ingester.store_messages(batch.messages))
+                await batch.acknowledge()
     if total.received:
         log.info("ingested what an earlier number of workers left", samples=total.received)
     return total
