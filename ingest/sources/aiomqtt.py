@@ -1,222 +1,260 @@
-"""The portable source: aiomqtt, MQTT 5, any broker, acknowledged by hand.
+"""The portable source: aiomqtt (on paho), MQTT 3.1.1 and 5, any broker, acknowledged by hand.
 
-What it promises:
-- a message is acknowledged (PUBACK) only when `RawBatch.acknowledge` is called;
-- the session is persistent: what arrives while we are away is kept by the broker, and what was
-  not acknowledged is delivered again after a reconnect;
-- at most ``receive_maximum`` messages are in flight, so memory stays bounded when the database
-  is slow; the network loop goes on meanwhile and keeps the session alive. Messages of QoS 0, which
-  no broker holds back, are dropped beyond that, and counted in the log.
+MQTT 3.1.1 has no receive maximum and no reasons: the broker sends as it likes (at most 65,535
+messages, the number of packet ids), so the socket is not read while ``receive_maximum`` are in
+flight; and a session taken over looks like a lost connection.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import functools
-import random
 import time
-from collections import deque
-from collections.abc import AsyncGenerator
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import aiomqtt
 import structlog
+from aiomqtt import ProtocolVersion
+from paho.mqtt.client import PUBACK, ConnectFlags, MQTTMessage
 from paho.mqtt.client import Client as PahoClient
-from paho.mqtt.client import MQTTMessage
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.batch import Message
-from ingest.sources import RawBatch
-from shudao.broker_address import broker_address
-from shudao.errors import ShudaoError
+from ingest.sources import SourceOptions
+from ingest.sources.connection import PUBCOMP, Connection
+from ingest.sources.failures import (
+    SESSION_TAKEN_OVER,
+    LostError,
+    TakenOverError,
+    lost_or_refused,
+    subscription_refused,
+)
+from ingest.sources.media_type import media_type
+from ingest.sources.mqtt import MqttSource
+from ingest.sources.mqtt5 import ANSWER_S, SESSION_EXPIRY_S
+from ingest.sources.mqtt5_packets import MAX_PACKET
+from shudao.broker_address import BrokerAddress
 
 log = structlog.get_logger(__name__)
 
-BATCH_BYTES = 8 * 2**20
-"""A batch also closes at this much payload: what one transaction decodes and writes."""
-_POLL_S = 0.005
-_LONGEST_PAUSE_S = 10.0
-_SESSION_EXPIRY_S = 7 * 86_400
+_STALL_S = 0.01
 
 
-class _Received(NamedTuple):
-    """A message of one connection; ``mid`` is what its acknowledgement names."""
-
-    message: Message
-    mid: int
-    qos: int
-
-
-class _Connection:
-    """One connection to the broker: what arrived, in order, stamped when it did."""
-
-    def __init__(self, client: aiomqtt.Client, limit: int) -> None:
-        self.client = client
-        self.waiting: deque[_Received] = deque()
-        self._limit = limit
-        self._dropped = 0
-        # Below aiomqtt's own queue: that one acknowledges before our code sees a message, takes
-        # messages without bound, and breaks on topics that are no valid UTF-8.
-        client._client.manual_ack_set(True)
-        client._client.on_message = self._on_message
-
-    def _on_message(self, _client: PahoClient, _userdata: object, received: MQTTMessage) -> None:
-        if received.qos == 0 and len(self.waiting) >= self._limit:
-            self._dropped += 1
-            if self._dropped.bit_count() == 1:  # 1, 2, 4, 8 …
-                log.warning("QoS 0 messages dropped: too many wait", dropped=self._dropped)
-            return
-        topic = received._topic.decode("utf-8", "backslashreplace")
-        message = Message(topic, bytes(received.payload), time.time_ns() // 1_000_000)
-        self.waiting.append(_Received(message, received.mid, received.qos))
-
-    @property
-    def is_broken(self) -> bool:
-        return self.client._disconnected.done()
-
-    def raise_failure(self) -> None:
-        """Of a broken connection nothing can be acknowledged: it all comes again."""
-        error = self.client._disconnected.exception()
-        raise aiomqtt.MqttError(str(error) or "the broker closed the connection") from error
-
-    async def acknowledge(self, received: list[_Received]) -> None:
-        """PUBACK, unless the connection broke meanwhile: then the broker delivers again."""
-        for i, r in enumerate(received):
-            if self.is_broken:
-                return
-            if r.qos:
-                self.client._client.ack(r.mid, r.qos)
-            if i % 500 == 499:
-                await asyncio.sleep(0)  # the network loop shares this thread
-
-
-class AiomqttSource:
-    """Batches of messages from a broker.
+class AiomqttSource(MqttSource):
+    """Batches from any MQTT broker.
 
     Args:
-        url: mqtt://[user:password@]host:port, or mqtts:// for TLS.
-        client_id: names the persistent session; two clients must not share one.
-        topic: what to subscribe to.
-        batch_messages: a batch closes at this many messages …
-        batch_ms: … or this long after its first one.
-        receive_maximum: unacknowledged messages in flight, 1 to 65,535.
+        options: what is asked for.
+        version: of the protocol.
+    """
+
+    def __init__(
+        self, options: SourceOptions, version: ProtocolVersion = ProtocolVersion.V5
+    ) -> None:
+        super().__init__(options)
+        self._version = version
+
+    async def _connect(self, address: BrokerAddress) -> Connection:
+        # Listened to before it connects: what the session kept comes right after the CONNACK.
+        connection = AiomqttConnection(address, self._options, self._version, self._on_drop)
+        await connection.open()
+        return connection
+
+
+class AiomqttConnection(Connection):
+    """One connection. It works below aiomqtt's own queue, which acknowledges messages before we
+    see them, takes them without bound, and breaks on topics that are not UTF-8.
     """
 
     def __init__(
         self,
-        url: str,
-        *,
-        client_id: str,
-        topic: str = "shudao/v1/#",
-        batch_messages: int = 20_000,
-        batch_ms: int = 200,
-        receive_maximum: int = 20_000,
+        address: BrokerAddress,
+        options: SourceOptions,
+        version: ProtocolVersion,
+        on_drop: Callable[[int], None],
     ) -> None:
-        self._url = url
-        self._client_id = client_id
-        self._topic = topic
-        self._batch_messages = min(batch_messages, receive_maximum)
-        self._batch_s = batch_ms / 1000
-        self._receive_maximum = receive_maximum
-        self._stopping = asyncio.Event()
-        self.connected = False
-        """Whether the broker answers now."""
+        super().__init__(options.receive_maximum, on_drop)
+        self._address = address
+        self._options = options
+        self._version = version
+        self._client = _client(address, options, version)
+        self._paho: PahoClient = self._client._client
+        self._paho.manual_ack_set(True)
+        self._paho.on_message = self._on_message
+        self._paho.on_connect = self._on_connect
+        self._outstanding: set[int] = set()
+        self._stalled = False
 
-    def stop(self) -> None:
-        """Take no more messages."""
-        self._stopping.set()
+    async def open(self) -> None:
+        """Connect. Raises `LostError`, `RefusedError`."""
+        try:
+            await _enter(self._client)
+        except aiomqtt.MqttError as error:
+            self._paho._sock_close()
+            if isinstance(error, aiomqtt.MqttCodeError) and isinstance(error.rc, ReasonCode):
+                raise lost_or_refused(
+                    error.rc.value, str(error.rc), self._address, self._options.client_id
+                ) from error
+            raise LostError(str(error)) from error
+        self._client._disconnected.add_done_callback(self._on_disconnected)
 
-    async def batches(self) -> AsyncGenerator[RawBatch, None]:
-        """Batches until `stop`. Raises `ShudaoError` if the broker cannot be reached at first.
-
-        After that a lost connection is taken up again with growing, jittered pauses.
-        """
-        address = broker_address(self._url)
-        pause, first = 0.5, True
-        while not self._stopping.is_set():
-            try:
-                client = self._client()
-                # Before it connects: what a persistent session kept comes with the CONNACK.
-                connection = _Connection(client, self._receive_maximum)
-                async with client:
-                    await self._subscribe(client)
-                    log.info("subscribed", broker=str(address), topic=self._topic)
-                    self.connected, first, pause = True, False, 0.5
-                    async with contextlib.aclosing(self._read(connection)) as batches:
-                        async for batch in batches:
-                            yield batch
-            except aiomqtt.MqttError as error:
-                if first:
-                    raise ShudaoError(
-                        f"the MQTT broker at {address} cannot be reached ({error})",
-                        "start one with `shudao local up`, or correct SHUDAO_MQTT_URL",
-                    ) from error
-                log.warning("broker away, connecting again", error=str(error), pause_s=pause)
-                self.connected = False
-                await self._wait(pause * random.uniform(0.5, 1))
-                pause = min(pause * 2, _LONGEST_PAUSE_S)
-
-    def _client(self) -> aiomqtt.Client:
-        address = broker_address(self._url)
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = _SESSION_EXPIRY_S
-        properties.ReceiveMaximum = self._receive_maximum
-        return aiomqtt.Client(
-            address.host,
-            address.port,
-            username=address.user,
-            password=address.password,
-            identifier=self._client_id,
-            protocol=aiomqtt.ProtocolVersion.V5,
-            clean_start=False,
-            properties=properties,
-            tls_context=address.tls,
-        )
-
-    async def _subscribe(self, client: aiomqtt.Client) -> None:
-        [granted] = await client.subscribe(self._topic, qos=1)
+    async def subscribe(self, topic_filter: str) -> None:
+        """Subscribe with QoS 1. In MQTT 5, retained messages come once, with a new session."""
+        wanted: dict[str, Any] = {"qos": 1}
+        if self._is_mqtt5:
+            wanted = {"options": SubscribeOptions(qos=1, retainHandling=1)}
+        try:
+            [granted] = await self._client.subscribe(topic_filter, **wanted)
+        except aiomqtt.MqttError as error:
+            raise LostError(str(error)) from error
         code = granted if isinstance(granted, int) else granted.value
         if code != 1:
-            raise ShudaoError(
-                f"the MQTT broker does not let {self._client_id!r} subscribe to {self._topic}"
-                f" with QoS 1 (it answered {granted})",
-                "allow that in its access list, and QoS 1 in its settings",
-            )
+            raise subscription_refused(topic_filter, self._options.client_id, granted)
 
-    async def _read(self, connection: _Connection) -> AsyncGenerator[RawBatch, None]:
-        while not self._stopping.is_set():
-            received = await self._collect(connection)
-            if received:
-                yield RawBatch(
-                    [r.message for r in received],
-                    functools.partial(connection.acknowledge, received),
-                )
+    async def unsubscribe(self, topic_filter: str) -> None:
+        """Unsubscribe; that there was no such subscription is fine too."""
+        try:
+            await self._client.unsubscribe(topic_filter)
+        except aiomqtt.MqttError as error:
+            raise LostError(str(error)) from error
 
-    async def _collect(self, connection: _Connection) -> list[_Received]:
-        """The next messages; [] when there were none for a while.
+    async def acknowledge(self, ids: list[int]) -> None:
+        """Acknowledge a batch, once; nothing is done when the connection is gone."""
+        self._outstanding.difference_update(ids)
+        await super().acknowledge(ids)
 
-        What arrived is polled and never awaited: a cancelled wait can lose a message.
-        """
-        waiting, received, size = connection.waiting, list[_Received](), 0
-        deadline = time.monotonic() + self._batch_s
-        while time.monotonic() < deadline:
-            if not waiting:
-                if connection.is_broken:
-                    connection.raise_failure()
-                if self._stopping.is_set():
-                    break
-                await asyncio.sleep(_POLL_S)
-                continue
-            if not received:
-                deadline = time.monotonic() + self._batch_s
-            received.append(waiting.popleft())
-            size += len(received[-1].message.payload)
-            if len(received) >= self._batch_messages or size >= BATCH_BYTES:
-                break
-        return received
+    async def close(self, *, end_session: bool = False) -> None:
+        """Disconnect, after everything that was sent; the session stays unless it is ended."""
+        try:
+            if self.lost is None:
+                await self._client.__aexit__(None, None, None)
+            if end_session:  # MQTT 3.1.1 knows only this way
+                async with _client(self._address, self._options, self._version, clean=True):
+                    pass
+        except aiomqtt.MqttError as error:
+            log.warning("the connection did not close well", error=str(error))
+        finally:
+            self.lost = self.lost or LostError("closed")
+            self._paho._sock_close()  # aiomqtt leaves it open after some failures
 
-    async def _wait(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+    @property
+    def _is_mqtt5(self) -> bool:
+        return self._version is ProtocolVersion.V5
+
+    def _send(self, packets: bytes) -> None:
+        # All in one: paho's own `ack` makes one system call for each.
+        self._paho._packet_queue(PUBACK, packets, 0, 0)
+
+    async def _sent(self) -> None:
+        await asyncio.sleep(0)  # the network loop shares this thread; the packets are bounded
+
+    def _on_message(self, _client: PahoClient, _userdata: object, received: MQTTMessage) -> None:
+        if self.lost:
+            return
+        number = received.mid if received.qos else 0
+        if received.qos == 2:  # of another subscription of this session; paho sent the PUBREC
+            number |= PUBCOMP
+        if number and received.dup and number in self._outstanding:
+            return  # some MQTT 3.1.1 brokers send again what they miss an acknowledgement of
+        self._outstanding.add(number)
+        topic = received._topic.decode("utf-8", "backslashreplace")
+        kind = media_type(getattr(received.properties, "ContentType", ""))
+        stamp = time.time_ns() // 1_000_000
+        self.receive([Message(topic, bytes(received.payload), stamp, kind)], [number])
+        if not self._stalled and self._must_stall():
+            self._stall()
+
+    def _on_connect(
+        self, client: PahoClient, userdata: object, flags: ConnectFlags, code: ReasonCode,
+        properties: Properties | None,
+    ) -> None:  # fmt: skip
+        self.session_present = flags.session_present
+        self._client._on_connect(client, userdata, flags, code, properties)
+
+    def _on_disconnected(self, done: asyncio.Future[None]) -> None:
+        error = done.exception()
+        code = getattr(getattr(error, "rc", None), "value", 0)
+        reason = str(error or "the broker closed the connection")
+        if not self._is_mqtt5:
+            reason += "; so it does when another client connects with our client id"
+        kind = TakenOverError if code == SESSION_TAKEN_OVER else LostError
+        self.lost = self.lost or kind(reason)
+        self.wake()
+
+    # Reading stops while there is no room
+
+    def _must_stall(self) -> bool:
+        bounded_by_broker = self._is_mqtt5
+        return self.is_full or (
+            not bounded_by_broker and self.in_flight >= self._options.receive_maximum
+        )
+
+    def _stall(self) -> None:
+        """Leave the socket unread, and look again soon."""
+        sock = self._paho.socket()
+        if sock is None or self.lost:
+            return
+        self._stalled = self._must_stall()
+        if not self._stalled:
+            self._loop.add_reader(sock.fileno(), self._read_socket)
+            return
+        self._loop.remove_reader(sock.fileno())
+        self._paho._ping_t = 0  # the answer to a PINGREQ waits there unread
+        self._loop.call_later(_STALL_S, self._stall)
+
+    def _read_socket(self) -> None:
+        """What aiomqtt's own reader does, which cannot be had back once it is removed."""
+        try:
+            self._paho.loop_read()
+            while getattr(self._paho.socket(), "pending", int)() > 0:  # decrypted already
+                self._paho.loop_read()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the connection is of no use
+            if not self._client._disconnected.done():
+                self._client._disconnected.set_exception(error)
+
+
+def _client(
+    address: BrokerAddress, options: SourceOptions, version: ProtocolVersion, *, clean: bool = False
+) -> aiomqtt.Client:
+    """A client, not yet connected; ``clean`` ends the session that there was."""
+    session: dict[str, Any] = {"clean_session": clean}
+    if version is ProtocolVersion.V5:
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = 0 if clean else SESSION_EXPIRY_S
+        properties.ReceiveMaximum = options.receive_maximum
+        properties.MaximumPacketSize = MAX_PACKET
+        session = {"clean_start": clean, "properties": properties}
+    return aiomqtt.Client(
+        address.host,
+        address.port,
+        username=address.user,
+        password=address.password,
+        identifier=options.client_id,
+        protocol=version,
+        tls_context=address.tls,
+        keepalive=options.keep_alive_s,
+        timeout=ANSWER_S,
+        **session,
+    )
+
+
+async def _enter(client: aiomqtt.Client) -> None:
+    """Connect; where that is cancelled, leave no connection behind.
+
+    aiomqtt connects in a thread, which goes on regardless.
+    """
+    entering = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        entering.add_done_callback(lambda done: _abandon(done, client))
+        raise
+
+
+def _abandon(entered: asyncio.Future[aiomqtt.Client], client: aiomqtt.Client) -> None:
+    error = entered.exception()
+    log.debug("a connection that nobody waits for is closed", error=str(error or ""))
+    client._client._sock_close()
