@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,8 +17,9 @@ import pytest
 from ingest.ingester import Ingester
 from ingest.pipeline import run
 from ingest.receipt import Receipt
-from ingest.sources import RawBatch
+from ingest.sources import RawBatch, Source, SourceOptions
 from ingest.sources.aiomqtt import AiomqttSource
+from ingest.sources.mqtt5 import Mqtt5Source
 from tests.ingest.conftest import now_ms, radio
 
 
@@ -40,8 +41,8 @@ async def until(condition: Any, *, seconds: float = 20) -> None:
 class Running:
     """A pipeline in the background, on a topic of the test's own."""
 
-    def __init__(self, mqtt_url: str, database_url: str, client_id: str, **options: Any) -> None:
-        self.source = AiomqttSource(mqtt_url, client_id=client_id, batch_ms=50, **options)
+    def __init__(self, source: Source, database_url: str) -> None:
+        self.source = source
         self.task = asyncio.create_task(run(self.source, Ingester(database_url, origin="mqtt")))
 
     async def connected(self) -> None:
@@ -62,7 +63,7 @@ class Running:
 
 
 async def start_reading(
-    source: AiomqttSource,
+    source: Source,
 ) -> tuple[AsyncGenerator[RawBatch, None], asyncio.Future[RawBatch]]:
     """A source's batches, and the first of them to come; returns once it is connected."""
     batches = source.batches()
@@ -80,6 +81,15 @@ def client_id() -> str:
     return f"test-{uuid.uuid4().hex}"
 
 
+@pytest.fixture(params=[Mqtt5Source, AiomqttSource])
+def make_source(
+    request: pytest.FixtureRequest, mqtt_url: str, client_id: str
+) -> Callable[[], Source]:
+    """A new source on the test's own session."""
+    options = SourceOptions(url=mqtt_url, client_id=client_id, batch_ms=100)
+    return lambda: request.param(options)  # type: ignore[no-any-return]
+
+
 @pytest.fixture(autouse=True)
 async def no_sessions_left(mqtt_url: str, client_id: str) -> Any:
     yield
@@ -92,11 +102,11 @@ async def no_sessions_left(mqtt_url: str, client_id: str) -> Any:
 
 
 async def test_messages_are_stored_and_acknowledged(
-    mqtt_url: str, database_url: str, devices: dict[str, int], client_id: str,
-    connection: asyncpg.Connection[Any],
+    mqtt_url: str, database_url: str, devices: dict[str, int],
+    make_source: Callable[[], Source], connection: asyncpg.Connection[Any],
 ) -> None:  # fmt: skip
     """Published, committed, gone from the broker: a second reader finds nothing."""
-    first = Running(mqtt_url, database_url, client_id)
+    first = Running(make_source(), database_url)
     await first.connected()
     t = now_ms()
     sent: list[tuple[str, Any]] = [
@@ -110,18 +120,18 @@ async def test_messages_are_stored_and_acknowledged(
     await until(stored)
     total = await first.finish()
     assert (total.stored, total.quarantined) == (500, {"malformed": 1})
-    second = Running(mqtt_url, database_url, client_id)
+    second = Running(make_source(), database_url)
     await second.connected()
     await asyncio.sleep(1)
     assert (await second.finish()).received == 0
 
 
 async def test_nothing_is_acknowledged_before_its_commit(
-    mqtt_url: str, database_url: str, devices: dict[str, int], client_id: str,
-    connection: asyncpg.Connection[Any],
+    mqtt_url: str, database_url: str, devices: dict[str, int],
+    make_source: Callable[[], Source], connection: asyncpg.Connection[Any],
 ) -> None:  # fmt: skip
     """An ingester that dies while its commit is held up has lost nothing: it all comes again."""
-    first = Running(mqtt_url, database_url, client_id)
+    first = Running(make_source(), database_url)
     await first.connected()
     t = now_ms()
     locker = await asyncpg.connect(database_url)
@@ -144,7 +154,7 @@ async def test_nothing_is_acknowledged_before_its_commit(
         await first.kill()
     await locker.close()
     assert await connection.fetchval("SELECT count(*) FROM radio_sample") == 0
-    second = Running(mqtt_url, database_url, client_id)
+    second = Running(make_source(), database_url)
 
     async def stored() -> bool:
         return bool(await connection.fetchval("SELECT count(*) FROM radio_sample") == 50)
@@ -155,12 +165,12 @@ async def test_nothing_is_acknowledged_before_its_commit(
 
 
 async def test_an_ingester_that_dies_after_its_commit_counts_nothing_twice(
-    mqtt_url: str, database_url: str, devices: dict[str, int], client_id: str,
-    connection: asyncpg.Connection[Any],
+    mqtt_url: str, database_url: str, devices: dict[str, int],
+    make_source: Callable[[], Source], connection: asyncpg.Connection[Any],
 ) -> None:  # fmt: skip
     """Committed but not yet acknowledged: the redelivery is all duplicates."""
     ingester = Ingester(database_url, origin="mqtt")
-    source = AiomqttSource(mqtt_url, client_id=client_id, batch_ms=300)
+    source = make_source()
     batches, reading = await start_reading(source)
     t = now_ms()
     await publish(
@@ -168,10 +178,10 @@ async def test_an_ingester_that_dies_after_its_commit_counts_nothing_twice(
     )
     batch = await reading
     committed = await ingester.store_messages(batch.messages)
-    await batches.aclose()  # type: ignore[attr-defined]
+    await batches.aclose()
     await ingester.aclose()
     assert committed.stored > 0
-    second = Running(mqtt_url, database_url, client_id)
+    second = Running(make_source(), database_url)
 
     async def all_stored() -> bool:
         return bool(await connection.fetchval("SELECT count(*) FROM radio_sample") == 20)
@@ -184,11 +194,11 @@ async def test_an_ingester_that_dies_after_its_commit_counts_nothing_twice(
 
 
 async def test_a_database_that_goes_away_loses_nothing(
-    mqtt_url: str, database_url: str, devices: dict[str, int], client_id: str,
-    connection: asyncpg.Connection[Any],
+    mqtt_url: str, database_url: str, devices: dict[str, int],
+    make_source: Callable[[], Source], connection: asyncpg.Connection[Any],
 ) -> None:  # fmt: skip
     """Connections cut again and again while samples arrive: each one is stored once."""
-    running = Running(mqtt_url, database_url, client_id)
+    running = Running(make_source(), database_url)
     await running.connected()
     t = now_ms()
     for burst in range(5):
@@ -212,62 +222,10 @@ async def test_a_database_that_goes_away_loses_nothing(
     assert await connection.fetchval("SELECT sum(samples) FROM device_seen") == 500
 
 
-async def test_in_flight_is_bounded_by_the_receive_maximum(
-    mqtt_url: str, database_url: str, devices: dict[str, int], client_id: str,
-    connection: asyncpg.Connection[Any],
-) -> None:  # fmt: skip
-    """While the database is slow no more than that wait here; then they all arrive."""
-    source = AiomqttSource(mqtt_url, client_id=client_id, batch_ms=300, receive_maximum=10)
-    batches, reading = await start_reading(source)
-    t = now_ms()
-    await publish(
-        mqtt_url, [("shudao/v1/telecom/radio/nb-telecom-a", radio(t + i)) for i in range(100)]
-    )
-    received = len((await reading).messages)
-    more = asyncio.ensure_future(anext(batches))
-    done, _ = await asyncio.wait([more], timeout=1)
-    received += len(more.result().messages) if done else 0
-    assert received == 10
-    more.cancel()
-    await asyncio.gather(more, return_exceptions=True)
-    await batches.aclose()
-    running = Running(mqtt_url, database_url, client_id, receive_maximum=10)
-
-    async def stored() -> bool:
-        return bool(await connection.fetchval("SELECT count(*) FROM radio_sample") == 100)
-
-    await until(stored)
-    await running.finish()
-
-
-async def test_messages_of_qos_0_cannot_fill_the_memory(
-    mqtt_url: str, database_url: str, devices: dict[str, int], client_id: str
-) -> None:
-    """No broker holds them back, so what is too much is dropped; QoS 1 is not."""
-    source = AiomqttSource(mqtt_url, client_id=client_id, batch_ms=300, receive_maximum=10)
-    batches, reading = await start_reading(source)
-    topic = "shudao/v1/telecom/radio/nb-telecom-a"
-    await publish(mqtt_url, [(topic, radio(now_ms()))])
-    await reading  # nobody reads from now on
-    parts = urlsplit(mqtt_url)
-    async with aiomqtt.Client(parts.hostname or "", parts.port or 1883) as client:
-        for i in range(200):
-            await client.publish(topic, b"%d" % i, qos=0)
-        await client.publish(topic, b"last", qos=1)
-    received: list[bytes] = []
-    while b"last" not in received:
-        batch = await asyncio.wait_for(anext(batches), 10)
-        received += [m.payload for m in batch.messages]
-        await batch.acknowledge()
-    await batches.aclose()
-    assert received[:10] == [b"%d" % i for i in range(10)]
-    assert len(received) < 200
-
-
 async def test_an_unreachable_broker_is_one_clear_line(database_url: str) -> None:
     """At the start, that is; later it is waited for."""
     from shudao.errors import ShudaoError
 
-    source = AiomqttSource("mqtt://127.0.0.1:1", client_id="x")
+    source = Mqtt5Source(SourceOptions(url="mqtt://127.0.0.1:1", client_id="x"))
     with pytest.raises(ShudaoError, match=r"127\.0\.0\.1:1 cannot be reached.*SHUDAO_MQTT_URL"):
         await run(source, Ingester(database_url, origin="mqtt"))
