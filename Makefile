@@ -21,8 +21,8 @@ check: setup  ## lint, formatting, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: setup  ## how fast samples become committed numbers (ARGS="--samples 500000")
-	@$(BIN)/python -m tests.bench.ingest $(ARGS)
+bench: setup  ## how fast messages become committed samples (ARGS="--source all --baseline")
+	@$(BIN)/shudao bench ingest $(ARGS)
 
 clean:  ## stop the private services, delete their data and what was built here
 	@if [ -x $(BIN)/shudao ]; then for home in .shudao/test .shudao; do \

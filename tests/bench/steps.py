@@ -1,9 +1,8 @@
 """How fast samples become committed numbers, step by step, as ratios to a plain raw insert.
 
-    make bench                           # on the private services
-    python -m tests.bench.ingest --samples 200000 --batch 20000
+    python -m tests.bench.steps --samples 200000 --batch 20000     # on the private services
 
-Each step handles the same samples, in batches; the baseline is asyncpg's own
+The whole path, broker included, is measured by `shudao bench ingest` (make bench). Each step handles the same samples, in batches; the baseline is asyncpg's own
 ``copy_records_to_table`` into the raw table alone: no check, no roll-ups, no duplicates. Machines
 are noisy: read the last column, not the rates.
 """

@@ -1,0 +1,226 @@
+"""The load: many devices behind a few raw MQTT 3.1.1 connections, as its own process.
+
+It is closed-loop: at most ``window`` samples are published and not yet known to be committed (the
+board says how many are), so the broker's queue stays bounded. And it keeps account of what it
+waited for: a load tool that hides its own limit lies.
+
+    python -m tests.bench.ingest.publisher '{"url": …}'       # prints one JSON object at the end
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from tests.bench.ingest import wire
+from tests.bench.ingest.board import Board
+from tests.bench.ingest.frames import CARRIERS, Frames
+
+_NAP_S = 0.005
+"""Many small packets then cost one look; the sockets hold far more than what flows meanwhile."""
+_SILENCE_S = 30.0
+Wait = Literal["window", "broker", "pace"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What to publish: ``samples`` or ``seconds`` (whichever ends first; 0: no limit)."""
+
+    url: str
+    board: str
+    devices: int
+    per_message: int
+    """0: one object a message; else arrays of so many."""
+    window: int
+    """Samples."""
+    connections: int
+    samples: int = 0
+    seconds: float = 0.0
+    rate: float = 0.0
+    """Messages a second; 0: as fast as window and broker allow."""
+    seed: int = 2018
+
+    @property
+    def at_once(self) -> int:
+        """Messages that a connection is handed in one go, some 100 KiB."""
+        if self.per_message:
+            return 1
+        return int(min(250, max(self.rate / self.connections * 0.005, 1))) if self.rate else 250
+
+
+@dataclass(slots=True)
+class Account:
+    """What was published, in which time, and what the publisher waited for.
+
+    Times are of the monotonic clock, which all processes of a machine share.
+    """
+
+    messages: int = 0
+    samples: int = 0
+    rsrp_sum_x100: int = 0
+    began: float = 0.0
+    """Just before the first publish."""
+    last_publish: float = 0.0
+    last_puback: float = 0.0
+    cpu_s: float = 0.0
+    message_bytes: int = 0
+    waited_s: dict[str, float] = field(default_factory=dict)
+    """Seconds by reason. window: for commits; broker: for PUBACKs, or for it to read; pace: for
+    the time of the next message. The rest of the time it worked, or waited for a processor."""
+
+
+class Connection:
+    """One session at the broker, and the frames of its devices."""
+
+    def __init__(self, load: Load, number: int) -> None:
+        per_carrier = load.connections // len(CARRIERS)
+        index, part = number % len(CARRIERS), number // len(CARRIERS)
+        mine = np.arange(load.devices)[index :: len(CARRIERS)][part::per_carrier]
+        self.frames = Frames(
+            CARRIERS[index], mine,
+            per_message=load.per_message, at_once=load.at_once, seed=load.seed + number,
+        )  # fmt: skip
+        self.unacknowledged = 0
+        self._socket = wire.open_socket(load.url, f"bench-publisher-{number}")
+        self._socket.setblocking(False)
+        self._unsent = memoryview(b"")
+        self._received = b""
+
+    @property
+    def is_sending(self) -> bool:
+        return len(self._unsent) > 0
+
+    def publish(self, messages: int) -> int:
+        """Begin to send messages; returns the sum of their RSRP."""
+        self._unsent, rsrp_sum_x100 = self.frames.take(messages)
+        self.unacknowledged += messages
+        return rsrp_sum_x100
+
+    def send(self) -> None:
+        """Hand on what the socket takes."""
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[self._socket.send(self._unsent) :]
+        except BlockingIOError:
+            return
+
+    def receive(self) -> int:
+        """Count the PUBACKs that came."""
+        try:
+            data = self._socket.recv(262_144)
+        except BlockingIOError:
+            return 0
+        if not data:
+            raise ConnectionError("the broker closed a publisher's connection")
+        count, self._received = wire.count_pubacks(self._received + data)
+        self.unacknowledged -= count
+        return count
+
+    def close(self) -> None:
+        self._socket.setblocking(True)
+        self._socket.sendall(wire.DISCONNECT)
+        self._socket.shutdown(socket.SHUT_WR)
+        self._socket.close()
+
+
+class Publisher:
+    """Feeds the broker until the load is published and acknowledged."""
+
+    def __init__(self, load: Load, board: Board) -> None:
+        self._load, self._board = load, board
+        self._connections = [Connection(load, n) for n in range(load.connections)]
+        self._account = Account(message_bytes=self._connections[0].frames.size)
+        self._per_message = max(load.per_message, 1)
+
+    def run(self) -> Account:
+        """Publish. Raises `ConnectionError`, and `TimeoutError` when the broker falls silent."""
+        account, cpu = self._account, time.process_time()
+        account.began = account.last_puback = time.monotonic()
+        while True:
+            wait = self._tick(time.monotonic())
+            if wait is None:
+                if not any(c.unacknowledged for c in self._connections):
+                    break
+                wait = "broker"
+            if wait != "":
+                self._nap(wait)
+        account.cpu_s = time.process_time() - cpu
+        for connection in self._connections:
+            connection.close()
+        return account
+
+    def _nap(self, wait: str) -> None:
+        before = time.monotonic()
+        time.sleep(_NAP_S)
+        now = time.monotonic()
+        waited = self._account.waited_s
+        waited[wait] = waited.get(wait, 0.0) + now - before
+        waits_for_broker = any(c.unacknowledged for c in self._connections)
+        if waits_for_broker and now - self._account.last_puback > _SILENCE_S:
+            raise TimeoutError(f"the broker sent no PUBACK for {_SILENCE_S:.0f} s")
+
+    def _tick(self, now: float) -> Wait | Literal[""] | None:
+        """Send and receive what can be; returns what to wait for ("": nothing), None at the end."""
+        account, is_over, waits = self._account, self._is_over(now), set[Wait | Literal[""]]()
+        for connection in self._connections:
+            acknowledged = connection.receive()
+            if acknowledged:
+                self._board.acknowledged += acknowledged * self._per_message
+                account.last_puback = now
+            if not connection.is_sending and not is_over:
+                waits.add(self._next(connection, now))
+            if connection.is_sending:
+                connection.send()
+                waits.add("broker" if connection.is_sending else "")
+        if is_over and not any(c.is_sending for c in self._connections):
+            return None
+        # One that goes on is enough; else what most of the others wait for is one thing anyway.
+        return next((w for w in ("", "window", "pace", "broker") if w in waits), "broker")
+
+    def _is_over(self, now: float) -> bool:
+        load, account = self._load, self._account
+        return bool(
+            self._board.stop
+            or (load.samples and account.samples >= load.samples)
+            or (load.seconds and now - account.began >= load.seconds)
+        )
+
+    def _next(self, connection: Connection, now: float) -> Wait | Literal[""]:
+        """Begin the connection's next messages, or tell what they wait for."""
+        load, account = self._load, self._account
+        count = load.at_once
+        if load.samples:
+            left = -(-(load.samples - account.samples) // self._per_message)
+            count = min(count, left)
+        if count <= 0:
+            return "broker"
+        if load.rate and account.messages + count > load.rate * (now - account.began) + 1:
+            return "pace"
+        if account.samples - self._board.committed + count * self._per_message > load.window:
+            return "window"
+        if connection.unacknowledged + count > wire.MAX_UNACKNOWLEDGED:
+            return "broker"
+        account.rsrp_sum_x100 += connection.publish(count)
+        account.messages += count
+        account.samples += count * self._per_message
+        account.last_publish = now
+        self._board.published = account.samples
+        return ""
+
+
+def main() -> None:
+    """Publish the load that the argument describes."""
+    load = Load(**json.loads(sys.argv[1]))
+    account = Publisher(load, Board(Path(load.board))).run()
+    print(json.dumps(asdict(account)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""CPU seconds and memory of process trees."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import psutil
+
+MIB = 2**20
+_MEMORY_EVERY_S = 0.25
+_WARM_UP_S, _MINUTE_S = 30.0, 60.0
+
+
+def tree(pid: int) -> list[psutil.Process]:
+    """A process and all its descendants; empty when it has gone."""
+    try:
+        parent = psutil.Process(pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds of a tree: of those that live, and of children that ended and were waited for.
+
+    PostgreSQL's backends come and go: when one ends, its time moves to the postmaster's account.
+    """
+    total = 0.0
+    for process in tree(pid):
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue  # ended meanwhile: its parent has its time now, or will have
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def rss_mib(pid: int) -> float:
+    """Resident memory of a tree; pages that its processes share count in each."""
+    total = 0
+    for process in tree(pid):
+        try:
+            total += process.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total / MIB
+
+
+@dataclass(slots=True)
+class Meter:
+    """CPU seconds since `start`, and memory over time, of named process trees."""
+
+    pids: dict[str, int]
+    began: dict[str, float] = field(default_factory=dict)
+    at: list[float] = field(default_factory=list)
+    rss: dict[str, list[float]] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Begin; memory is noted at most every quarter of a second."""
+        self.began = {name: cpu_s(pid) for name, pid in self.pids.items()}
+        self.rss = {name: [] for name in self.pids}
+
+    def sample(self, names: Iterable[str]) -> None:
+        """Note the memory of some now, unless that was done a moment ago."""
+        if self.at and time.monotonic() - self.at[-1] < _MEMORY_EVERY_S:
+            return
+        self.at.append(time.monotonic())
+        for name in names:
+            self.rss[name].append(rss_mib(self.pids[name]))
+
+    def used_s(self) -> dict[str, float]:
+        """CPU seconds of each since the start."""
+        return {name: cpu_s(pid) - self.began[name] for name, pid in self.pids.items()}
+
+
+def memory(at: list[float], rss: list[float]) -> dict[str, object]:
+    """How memory (MiB) went over a run: its peak, its tenths, and whether it grows.
+
+    Growth is told of runs that are long enough: medians of the first minute after the warm-up and
+    of the last minute, and the slope of the straight line through all after the warm-up.
+    """
+    times, values = np.array(at) - at[0], np.array(rss)
+    tenths = [np.median(part).round(1) for part in np.array_split(values, 10) if len(part)]
+    out: dict[str, object] = {
+        "peak_mib": round(float(values.max()), 1),
+        "tenths_mib": [float(t) for t in tenths],
+    }
+    if times[-1] < _WARM_UP_S + 2 * _MINUTE_S:
+        return out
+    warm = times >= _WARM_UP_S
+    first = values[warm & (times < _WARM_UP_S + _MINUTE_S)]
+    slope = np.polyfit(times[warm] / 60, values[warm], 1)[0]
+    return out | {
+        "first_minute_mib": round(float(np.median(first)), 1),
+        "last_minute_mib": round(float(np.median(values[times >= times[-1] - _MINUTE_S])), 1),
+        "slope_mib_per_min": round(float(slope), 3),
+    }
