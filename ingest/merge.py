@@ -25,7 +25,7 @@ from shudao.streams import STREAMS, StreamName
 SAMPLES_AT_ONCE = 1_000_000
 """What one transaction takes: bounds its memory (some 400 bytes a sample) and its length."""
 _LOCK = 0x5348_5544  # "SHUD": an advisory lock of the database
-_PAUSE_S, _SHARE = 1.0, 0.2
+_PAUSE_S, _SHARE = 1.0, 0.1
 """The least pause between two merges, and the share of the time that they may take."""
 
 
