@@ -20,7 +20,7 @@ CREATE TABLE rollup_journal (
     samples integer NOT NULL,
     rows bytea NOT NULL);                -- .npy: ingest/journal.py
 ALTER TABLE rollup_journal ALTER COLUMN rows SET STORAGE EXTERNAL;   -- it lives for seconds
-"""
+
 -- A row of a roll-up is updated many times: with room on its page that touches no index.
 ALTER TABLE coverage_minute SET (fillfactor = 60);
 ALTER TABLE coverage_hour SET (fillfactor = 60);
