@@ -162,9 +162,13 @@ class Ingester:
         """Bring the roll-ups up to date with all that was stored; how many samples that were."""
         return await self._merging.use(lambda merger: merger.merge_all())
 
-    async def roll_up_some(self) -> int | None:
-        """One step of `roll_up`: None where another process is at it, 0 where nothing waits."""
-        return await self._merging.use(lambda merger: merger.merge())
+    async def roll_up_minutes(self) -> int | None:
+        """One step of it for the minutes: None where another process is at it, 0: nothing waits."""
+        return await self._merging.use(lambda merger: merger.merge_minutes())
+
+    async def roll_up_hours(self) -> int | None:
+        """One step of it for the hours; as `roll_up_minutes`."""
+        return await self._merging.use(lambda merger: merger.merge_hours())
 
 
 def _itself(connection: asyncpg.Connection[Any]) -> asyncpg.Connection[Any]:

@@ -1,10 +1,11 @@
-"""The journal: samples that are stored and not yet rolled up.
+"""The journal: samples that are stored and not yet in both roll-ups.
 
 A batch's transaction writes its new samples twice: as raw rows, and packed into one row of
 ``rollup_journal``. Rolling up (`ingest.merge`) takes what waits there, from all workers and many
-batches at once, adds it to the roll-ups and deletes it, in one transaction. So
-- a sample is in the journal or in the roll-ups, never in both and never in neither, whatever dies
-  at whatever moment;
+batches at once: it adds it to the minutes and marks it, then to the hours and deletes it, each in
+one transaction. So
+- a sample is in the journal or in a roll-up, never in both and never in neither, whatever dies at
+  whatever moment;
 - the rows of a roll-up that many samples share (a county's minute, a village's hour) are written
   once in a while instead of once a batch, which is what costs most (`shudao bench ingest`);
 - workers never wait for each other's roll-ups.
@@ -33,18 +34,21 @@ _ROLLED_UP: dict[StreamName, tuple[str, ...]] = {
 APPEND = "INSERT INTO rollup_journal (stream, samples, rows) VALUES ($1, $2, $3)"
 """Parameters: stream, number of samples, packed rows."""
 
-TAKE = """
+_TAKE = """
 SELECT journal_id, stream, rows FROM rollup_journal JOIN (
     SELECT journal_id, sum(samples) OVER (ORDER BY journal_id) - samples AS earlier
-    FROM rollup_journal) waiting USING (journal_id)
+    FROM rollup_journal WHERE {which}) waiting USING (journal_id)
 WHERE earlier < $1 ORDER BY journal_id
 """
+TAKE_FOR_MINUTES = _TAKE.format(which="NOT in_minutes")
+TAKE_FOR_HOURS = _TAKE.format(which="in_minutes")
 """The oldest entries, as many as hold $1 samples (at least one entry)."""
 
+MARK = "UPDATE rollup_journal SET in_minutes = true WHERE journal_id = ANY($1::bigint[])"
 DROP = "DELETE FROM rollup_journal WHERE journal_id = ANY($1::bigint[])"
 
 WAITING = "SELECT coalesce(sum(samples), 0)::bigint FROM rollup_journal"
-"""How many samples wait."""
+"""How many samples wait for one roll-up or the other."""
 
 
 def dtype(stream: Stream) -> np.dtype[np.void]:

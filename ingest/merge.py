@@ -1,16 +1,19 @@
-"""Roll up what waits in the journal: read, aggregate, add to the roll-ups, delete; all or nothing.
+"""Roll up what waits in the journal: read, aggregate, add, mark or delete; all or nothing.
+
+Minutes (county × carrier × technology) are few rows and what operators watch, so they follow at
+once. Hours (place × carrier × technology) and last-seen touch up to a row a sample, and goals ask
+for days of them: a merge of hours that took long is followed by a long pause, so the more samples
+arrive, the more of them share a row's update.
 
 One process at a time does it, whoever takes the lock; the others' samples wait in the journal and
-are taken by the next one. What it costs grows with the number of rows that are touched, so a
-merge that took long is followed by a longer pause: the more samples arrive, the more of them
-share a row's update.
+are taken by the next merge.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -22,16 +25,18 @@ from ingest.rollup import Rollup, by_hour, by_minute
 from ingest.statements import CREATE_ROLLUP_STAGES, MERGE_SEEN, merge_rollup, stage_of
 from shudao.streams import STREAMS, StreamName
 
-SAMPLES_AT_ONCE = 1_000_000
-"""What one transaction takes: bounds its memory (some 400 bytes a sample) and its length."""
+SAMPLES_AT_ONCE = 500_000
+"""What one transaction takes: bounds its memory (some 500 bytes a sample) and its length."""
+PAUSE_S = 1.0
+"""Between two merges of minutes; the least between two of hours."""
+_HOURS_SHARE = 0.15
+"""Of the time, at most, for hours."""
 _LOCK = 0x5348_5544  # "SHUD": an advisory lock of the database
-_PAUSE_S, _SHARE = 1.0, 0.1
-"""The least pause between two merges, and the share of the time that they may take."""
 
 
-def pause_after(seconds: float) -> float:
-    """How long to leave the database alone after a merge that took ``seconds``."""
-    return max(_PAUSE_S, seconds * (1 / _SHARE - 1))
+def pause_after_hours(seconds: float) -> float:
+    """How long to leave the database alone after a merge of hours that took ``seconds``."""
+    return max(PAUSE_S, seconds * (1 / _HOURS_SHARE - 1))
 
 
 class _Prepared(NamedTuple):
@@ -50,12 +55,33 @@ class Merger:
         self._connection = connection
         self._prepared = False
 
-    async def merge(self, *, wait: bool = False) -> int | None:
-        """Roll up the oldest samples that wait; how many they were.
+    async def merge_minutes(self, *, wait: bool = False) -> int | None:
+        """Add the oldest samples that wait to the minutes; how many they were.
 
         None if somebody else is at it just now; with ``wait``, wait for him. Raises asyncpg's
         errors, and ValueError for an entry that this program cannot read.
         """
+        return await self._merge(journal.TAKE_FOR_MINUTES, _minutes, journal.MARK, wait=wait)
+
+    async def merge_hours(self, *, wait: bool = False) -> int | None:
+        """Add the oldest samples that are in the minutes to the hours and last-seen.
+
+        Returns and raises as `merge_minutes` does.
+        """
+        return await self._merge(journal.TAKE_FOR_HOURS, _hours, journal.DROP, wait=wait)
+
+    async def merge_all(self) -> int:
+        """Bring both up to date with all that is stored; how many samples reached the hours."""
+        while await self.merge_minutes(wait=True):
+            pass
+        total = 0
+        while taken := await self.merge_hours(wait=True):
+            total += taken
+        return total
+
+    async def _merge(
+        self, take: str, prepare: Callable[[_Streams], list[_Prepared]], done: str, *, wait: bool
+    ) -> int | None:
         if not self._prepared:
             await self._connection.execute(CREATE_ROLLUP_STAGES)
             self._prepared = True
@@ -64,40 +90,47 @@ class Merger:
                 await self._connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             elif not await self._connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK):
                 return None
-            entries = await self._connection.fetch(journal.TAKE, SAMPLES_AT_ONCE)
+            entries = await self._connection.fetch(take, SAMPLES_AT_ONCE)
             if not entries:
                 return 0
             # In a thread: numpy lets the event loop run, which keeps the broker's connection alive.
-            taken, prepared = await asyncio.to_thread(_prepare, entries)
-            for part in prepared:
+            streams = await asyncio.to_thread(_unpack, entries)
+            for part in await asyncio.to_thread(prepare, streams):
                 await self._connection.copy_to_table(
                     part.table, source=io.BytesIO(part.data), columns=part.columns, format="binary"
                 )
                 await self._connection.execute(part.statement)
-            await self._connection.execute(journal.DROP, [e["journal_id"] for e in entries])
-        return taken
-
-    async def merge_all(self) -> int:
-        """Roll up until nothing waits that was there at the start; how many samples they were."""
-        total = 0
-        while taken := await self.merge(wait=True):
-            total += taken
-        return total
+            await self._connection.execute(done, [e["journal_id"] for e in entries])
+        return sum(map(len, streams.values()))
 
 
-def _prepare(entries: Sequence[asyncpg.Record]) -> tuple[int, list[_Prepared]]:
-    """All that a merge computes: number of samples, and what to copy and to run, in order."""
-    streams: dict[StreamName, Rows] = {}
-    for name in STREAMS:
-        streams[name] = journal.unpack(name, [e["rows"] for e in entries if e["stream"] == name])
-    parts = []
-    for name, rows in streams.items():
-        if name == "reading" or not len(rows):
-            continue
-        parts.append(_rollup_part("coverage_minute", name, by_minute(name, rows)))
-        parts.append(_rollup_part("coverage_hour", name, by_hour(name, rows)))
-    parts.append(_seen_part(streams))
-    return sum(map(len, streams.values())), parts
+_Streams = dict[StreamName, Rows]
+
+
+def _unpack(entries: Sequence[asyncpg.Record]) -> _Streams:
+    """The rows of the entries, by stream."""
+    return {
+        name: journal.unpack(name, [e["rows"] for e in entries if e["stream"] == name])
+        for name in STREAMS
+    }
+
+
+def _minutes(streams: _Streams) -> list[_Prepared]:
+    return _rollup_parts("coverage_minute", by_minute, streams)
+
+
+def _hours(streams: _Streams) -> list[_Prepared]:
+    return [*_rollup_parts("coverage_hour", by_hour, streams), _seen_part(streams)]
+
+
+def _rollup_parts(
+    table: str, roll_up: Callable[[StreamName, Rows], Rollup], streams: _Streams
+) -> list[_Prepared]:
+    return [
+        _rollup_part(table, name, roll_up(name, rows))
+        for name, rows in streams.items()
+        if name != "reading" and len(rows)
+    ]
 
 
 def _rollup_part(table: str, name: StreamName, rollup: Rollup) -> _Prepared:
@@ -109,7 +142,7 @@ def _rollup_part(table: str, name: StreamName, rollup: Rollup) -> _Prepared:
     return _Prepared(stage_of(table, stream), names, copy.encode(columns), statement)
 
 
-def _seen_part(streams: dict[StreamName, Rows]) -> _Prepared:
+def _seen_part(streams: _Streams) -> _Prepared:
     keys = ["device_id", "time_ms", "received_ms"]
     rows = np.concatenate([rows[keys].astype(_SEEN) for rows in streams.values()])
     device, newest, arrived, counts = journal.newest_by_device(rows)

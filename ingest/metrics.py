@@ -55,12 +55,12 @@ class Metrics:
             f"{prefix}_commit_seconds", "duration of a batch's transaction, tries included",
             buckets=_COMMIT_S, registry=registry,
         )  # fmt: skip
-        self.rolled_up = Counter(
-            f"{prefix}_rolled_up", "samples that this process added to the roll-ups",
+        self._rolled_up = Counter(
+            f"{prefix}_rolled_up", "samples that this process added to a roll-up", ["rollup"],
             registry=registry,
         )  # fmt: skip
         self._roll_up = Histogram(
-            f"{prefix}_roll_up_seconds", "duration of one merge into the roll-ups",
+            f"{prefix}_roll_up_seconds", "duration of one merge into a roll-up", ["rollup"],
             buckets=_COMMIT_S, registry=registry,
         )  # fmt: skip
         registry.register(_SourceState(prefix, source))
@@ -84,10 +84,10 @@ class Metrics:
         self._age.observe(age_s)
         self._commit.observe(commit_s)
 
-    def merged(self, samples: int, seconds: float) -> None:
-        """Count a merge into the roll-ups."""
-        self.rolled_up.inc(samples)
-        self._roll_up.observe(seconds)
+    def merged(self, rollup: str, samples: int, seconds: float) -> None:
+        """Count a merge into ``rollup``: minutes or hours."""
+        self._rolled_up.labels(rollup).inc(samples)
+        self._roll_up.labels(rollup).observe(seconds)
 
 
 class _SourceState(Collector):

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ import structlog
 from ingest.batch import Batch
 from ingest.health import Health
 from ingest.ingester import PERMANENT, Ingester
-from ingest.merge import pause_after
+from ingest.merge import PAUSE_S, pause_after_hours
 from ingest.metrics import Metrics
 from ingest.receipt import Receipt
 from ingest.sources import RawBatch, Source
@@ -105,22 +106,31 @@ class Pipeline:
                 reported, last = total.received, now
 
     async def _roll_up(self) -> None:
-        """Merge the journal into the roll-ups, again and again."""
+        """Bring the journal into the roll-ups, again and again."""
+        hours_due = 0.0
         while True:
-            began = time.monotonic()
             try:
-                merged = await self.ingester.roll_up_some()
+                await self._merge(self.ingester.roll_up_minutes, "minutes")
+                if time.monotonic() >= hours_due:
+                    taken_s = await self._merge(self.ingester.roll_up_hours, "hours")
+                    hours_due = time.monotonic() + pause_after_hours(taken_s)
+                self.health.roll_up_error = ""
+                pause_s = PAUSE_S
             except PERMANENT as error:
                 # Samples are safe in the journal; whoever watches must know, and can mend it.
                 self.health.roll_up_error = str(error)
                 log.error("the roll-ups stand still, samples wait in the journal", error=str(error))
-                await asyncio.sleep(_ROLL_UP_RETRY_S)
-                continue
-            self.health.roll_up_error = ""
-            taken_s = time.monotonic() - began
-            if merged:
-                self.metrics.merged(merged, taken_s)
-            await asyncio.sleep(pause_after(taken_s))
+                pause_s = _ROLL_UP_RETRY_S
+            await asyncio.sleep(pause_s)
+
+    async def _merge(self, step: Callable[[], Awaitable[int | None]], what: str) -> float:
+        """Run a step, count it, and return how long it took."""
+        began = time.monotonic()
+        samples = await step()
+        taken_s = time.monotonic() - began
+        if samples:
+            self.metrics.merged(what, samples, taken_s)
+        return taken_s
 
     async def _last_roll_up(self) -> None:
         try:

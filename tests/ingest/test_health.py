@@ -43,7 +43,8 @@ class Watched:
 
     async def metric(self, name: str) -> float:
         lines = (await self.get("/metrics")).text.splitlines()
-        return float(next(line for line in lines if line.startswith(name + " ")).split()[1])
+        found = [line.split()[-1] for line in lines if line.startswith(name + " ")]
+        return float(found[0]) if found else 0.0
 
 
 async def link_to(url: str) -> tuple[Link, str]:
@@ -189,6 +190,6 @@ async def test_metrics_count_what_was_committed(watched: Watched, mqtt_url: str)
         assert await watched.metric("shudao_ingest_commit_seconds_count") >= 1
 
         async def all_rolled_up() -> bool:
-            return await watched.metric("shudao_ingest_rolled_up_total") == 3
+            return await watched.metric('shudao_ingest_rolled_up_total{rollup="hours"}') == 3
 
         await until(all_rolled_up)

@@ -10,7 +10,7 @@ import pytest
 
 from ingest import journal, merge
 from ingest.ingester import Ingester
-from ingest.merge import Merger, pause_after
+from ingest.merge import Merger, pause_after_hours
 from tests.ingest.conftest import message, now_ms, radio
 
 pytestmark = pytest.mark.usefixtures("devices")
@@ -60,28 +60,32 @@ async def test_a_merge_takes_a_bounded_number_of_samples(
     monkeypatch.setattr(merge, "SAMPLES_AT_ONCE", 15)
     await store(ingester, 5)
     merger = Merger(connection)
-    assert [await merger.merge() for _ in range(4)] == [20, 20, 10, 0]
+    assert [await merger.merge_minutes() for _ in range(4)] == [20, 20, 10, 0]
+    assert await state(connection) == (50, 50, 0, 0)
+    assert [await merger.merge_hours() for _ in range(4)] == [20, 20, 10, 0]
     await connection.execute("DISCARD TEMP")
     assert await state(connection) == (0, 50, 50, 50)
 
 
+@pytest.mark.parametrize(("when", "in_minutes"), [("UPDATE", 0), ("DELETE", 40)])
 async def test_a_merge_that_dies_leaves_all_as_it_was(
-    ingester: Ingester, database_url: str, connection: asyncpg.Connection[Any]
-) -> None:
+    ingester: Ingester, database_url: str, connection: asyncpg.Connection[Any],
+    when: str, in_minutes: int,
+) -> None:  # fmt: skip
     """Its connection is cut when it has added to the roll-ups and not yet committed."""
     await store(ingester, 4)
     await connection.execute(
         "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN OLD; END $$;"
-        "CREATE TRIGGER die BEFORE DELETE ON rollup_journal EXECUTE FUNCTION die()"
+        f"CREATE TRIGGER die BEFORE {when} ON rollup_journal EXECUTE FUNCTION die()"
     )
     victim = await asyncpg.connect(database_url)
     try:
         with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
-            await Merger(victim).merge()
+            await Merger(victim).merge_all()
     finally:
         await connection.execute("DROP TRIGGER die ON rollup_journal; DROP FUNCTION die")
-    assert await state(connection) == (40, 0, 0, 0)
+    assert await state(connection) == (40, in_minutes, 0, 0)
     assert await ingester.roll_up() == 40
     assert await state(connection) == (0, 40, 40, 40)
 
@@ -95,7 +99,7 @@ async def test_of_several_mergers_one_works_and_nothing_counts_twice(
     holder = connections[0]
     async with holder.transaction():
         await holder.execute("SELECT pg_advisory_xact_lock($1)", merge._LOCK)
-        assert await Merger(connections[1]).merge() is None
+        assert await Merger(connections[1]).merge_minutes() is None
     totals = await asyncio.gather(*(Merger(c).merge_all() for c in connections[1:]))
     for c in connections:
         await c.close()
@@ -114,7 +118,7 @@ async def test_an_entry_that_cannot_be_read_is_not_lost(
     assert (await state(connection))[:2] == (15, 0)
 
 
-def test_a_long_merge_is_followed_by_a_longer_pause() -> None:
-    """It takes a tenth of the time at most, and comes every second where it is quick."""
-    assert pause_after(0.01) == 1.0
-    assert pause_after(2.0) == pytest.approx(18.0)
+def test_a_long_merge_of_hours_is_followed_by_a_longer_pause() -> None:
+    """It takes a small share of the time at most, and comes every second where it is quick."""
+    assert pause_after_hours(0.01) == 1.0
+    assert pause_after_hours(3.0) == pytest.approx(17.0)

@@ -11,13 +11,15 @@ branch_labels = None
 depends_on = None
 
 JOURNAL = """
--- Samples that are stored and not yet rolled up: written with them in one transaction, deleted in
--- the transaction that rolls them up. So roll-ups may lag, but never miss or repeat a sample.
+-- Samples that are stored and not yet in both roll-ups: written with them in one transaction, marked
+-- in the one that adds them to the minutes, deleted in the one that adds them to the hours. So
+-- roll-ups may lag, but never miss or repeat a sample.
 CREATE TABLE rollup_journal (
     journal_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     written timestamptz NOT NULL DEFAULT clock_timestamp(),
     stream text NOT NULL,
     samples integer NOT NULL,
+    in_minutes boolean NOT NULL DEFAULT false,
     rows bytea NOT NULL);                -- .npy: ingest/journal.py
 ALTER TABLE rollup_journal ALTER COLUMN rows SET STORAGE EXTERNAL;   -- it lives for seconds
 
