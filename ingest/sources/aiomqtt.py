@@ -24,7 +24,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from ingest.batch import Message
 from ingest.sources import SourceOptions
-from ingest.sources.connection import PUBCOMP, Connection
+from ingest.sources.connection import PUBCOMP, SETTLE_S, Connection
 from ingest.sources.failures import (
     SESSION_TAKEN_OVER,
     LostError,
@@ -34,7 +34,7 @@ from ingest.sources.failures import (
 )
 from ingest.sources.media_type import media_type
 from ingest.sources.mqtt import MqttSource
-from ingest.sources.mqtt5 import ANSWER_S, SESSION_EXPIRY_S
+from ingest.sources.mqtt5_connection import ANSWER_S, SESSION_EXPIRY_S
 from ingest.sources.mqtt5_packets import MAX_PACKET
 from shudao.broker_address import BrokerAddress
 
@@ -126,6 +126,15 @@ class AiomqttConnection(Connection):
         self._outstanding.difference_update(ids)
         await super().acknowledge(ids)
 
+    async def settle(self) -> None:
+        """Wait until the broker has read everything that was sent, if it does so soon."""
+        if self.lost:
+            return
+        self._paho._send_pingreq()  # it answers in turn; paho notes when it asked
+        deadline = self._loop.time() + SETTLE_S
+        while self._paho._ping_t and not self.lost and self._loop.time() < deadline:  # noqa: ASYNC110 - paho tells nobody
+            await asyncio.sleep(_STALL_S)
+
     async def close(self, *, end_session: bool = False) -> None:
         """Disconnect, after everything that was sent; the session stays unless it is ended."""
         try:
@@ -175,7 +184,7 @@ class AiomqttConnection(Connection):
         self._client._on_connect(client, userdata, flags, code, properties)
 
     def _on_disconnected(self, done: asyncio.Future[None]) -> None:
-        error = done.exception()
+        error = None if done.cancelled() else done.exception()
         code = getattr(getattr(error, "rc", None), "value", 0)
         reason = str(error or "the broker closed the connection")
         if not self._is_mqtt5:

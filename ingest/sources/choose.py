@@ -19,7 +19,8 @@ from ingest.sources.failures import (
     UnansweredError,
     unreachable,
 )
-from ingest.sources.mqtt5 import Mqtt5Source, open_connection
+from ingest.sources.mqtt5 import Mqtt5Source
+from ingest.sources.mqtt5_connection import open_connection
 from shudao.broker_address import BrokerAddress, broker_address
 
 log = structlog.get_logger(__name__)

@@ -17,6 +17,8 @@ import numpy as np
 from ingest.batch import Message
 from ingest.sources.failures import LostError
 
+SETTLE_S = 5.0
+"""How long the broker may take to read what was sent before we leave."""
 BATCH_BYTES = 8 * 2**20
 """A batch also closes at this much payload: what one transaction decodes and writes."""
 WAITING_BYTES = 64 * 2**20
@@ -147,6 +149,14 @@ class Connection(ABC):
     @abstractmethod
     async def unsubscribe(self, topic_filter: str) -> None:
         """Unsubscribe. Raises `LostError`."""
+
+    @abstractmethod
+    async def settle(self) -> None:
+        """Wait until the broker has read everything that was sent, if it does so soon.
+
+        Acknowledgements that it has not read are void once the same client connects again: it
+        takes the session over, and delivers again.
+        """
 
     @abstractmethod
     async def close(self, *, end_session: bool = False) -> None:

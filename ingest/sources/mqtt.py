@@ -120,6 +120,7 @@ class MqttSource(ABC):
                 self._retired = True
                 return
         await connection.until(lambda: connection.lost or not connection.taken)
+        await connection.settle()
 
     async def _collect(self, connection: Connection) -> None:
         """Wait until a batch can be taken (or there is none, for a reason or for a while)."""
