@@ -316,10 +316,12 @@ CREATE TRIGGER fail BEFORE DELETE OR UPDATE ON quarantine FOR EACH ROW EXECUTE F
 async def test_a_message_that_the_database_refuses_stays_and_its_neighbours_leave(
     ingester: Ingester, connection: Connection, replay: Replay
 ) -> None:
-    """It is found by halving."""
+    """It is found by halving; one of the others is a duplicate, which needs the staging tables."""
     t = now_ms()
-    await ingester.store_messages([message("nb-late", radio(t + i, pci=i)) for i in range(7)])
+    late = [message("nb-late", radio(t + i, pci=i)) for i in range(7)]
+    await ingester.store_messages(late)
     await register(connection, "nb-late")
+    await ingester.store_messages([late[6]])
     await connection.execute("ALTER TABLE radio_sample ADD CONSTRAINT no_five CHECK (pci <> 5)")
     try:
         replayed = await replay()
@@ -328,7 +330,7 @@ async def test_a_message_that_the_database_refuses_stays_and_its_neighbours_leav
     assert (replayed.rows, replayed.left, replayed.refused) == (7, 6, {"unstorable": 1})
     [row] = await quarantine(connection)
     assert "no_five" in row["detail"]
-    assert await ledger(connection) == [6, 6, 0, 0]
+    assert await ledger(connection) == [6, 5, 1, 0]
     assert (await replay()).left == 1
 
 
