@@ -246,10 +246,9 @@ async def _purge(
 
 def _confirmed(found: int) -> bool:
     what = "1 refused sample" if found == 1 else f"{found:,} refused samples"
-    try:
-        return typer.confirm(f"Delete {what} for ever?", err=True)
-    except typer.Abort:  # nobody is there to answer
-        return False
+    # Standard output is for results, and typer's question would leave a trace there.
+    typer.echo(f"Delete {what} for ever? [y/N]: ", err=True, nl=False)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _run(work: Callable[[asyncpg.Connection[Any]], Awaitable[T]]) -> T:

@@ -78,7 +78,7 @@ def show_one(row: Row, payload: bytes) -> None:
         ("reason", row.reason),
         ("wrong", what if arrow else row.detail),
         ("to do", advice if arrow else _advice(row.reason)),
-        ("came", f"{_moment(row.last_received)} UTC{first}; {row.times:,} times, by {row.origin}"),
+        ("came", f"{_moment(row.last_received)} UTC{first}; {_times(row.times)}, by {row.origin}"),
         ("topic", row.topic),
         ("carrier", _carrier(row.carrier_id)),
         ("stream", row.stream or NONE),
@@ -88,6 +88,10 @@ def show_one(row: Row, payload: bytes) -> None:
         table.add_row(Text(name, style="dim"), _cell(value))
     _print(table)
     print(readable(payload))
+
+
+def _times(times: int) -> str:
+    return "once" if times == 1 else f"{times:,} times"
 
 
 def _advice(reason: str) -> str:
