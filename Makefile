@@ -25,6 +25,6 @@ bench: setup  ## how fast messages become committed samples (ARGS="--source all 
 	@$(BIN)/shudao bench ingest $(ARGS)
 
 clean:  ## stop the private services, delete their data and what was built here
-	@if [ -x $(BIN)/shudao ]; then for home in .shudao/test .shudao; do \
+	@if [ -x $(BIN)/shudao ]; then for home in .shudao/bench .shudao/test .shudao; do \
 		SHUDAO_HOME=$$home $(BIN)/shudao local down --delete-data; done; fi
 	@rm -rf .venv .shudao build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -31,4 +31,3 @@ class Options:
     paced_seconds: float = 15.0
     baseline: bool = False
     limits: bool = True
-    profile: Path | None = None

@@ -115,6 +115,8 @@ class Phase:
         while self._subject.rolls_up and not await tables.journal_is_empty(self._connection):
             if time.monotonic() > deadline:
                 return  # what is missing will be counted
+            if self._meter.began:
+                self._meter.sample()
             await asyncio.sleep(_LOOK_S)
 
     async def _count(self) -> Counts | None:
@@ -161,7 +163,7 @@ class Phase:
         self._course.note(done)
         # Some of the done are the probe's: as long as it is not known how many, take all.
         self._board.committed = max(done - self._probe.published, 0)
-        self._meter.sample(("ingester", "broker"))
+        self._meter.sample()
         await asyncio.sleep(_LOOK_S)
 
     @property

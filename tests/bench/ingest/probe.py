@@ -25,7 +25,7 @@ from tests.bench.ingest import wire
 
 PROBE, PROBE_CARRIER = "bench-probe", "telecom"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_POLL_S = 0.004
+_POLL_S = 0.008
 _LAST_SEEN_PATIENCE_S = 5.0
 RSRP_X100 = -9_325
 _SEEN = "SELECT time FROM radio_sample WHERE device_id = $1 AND time >= $2"

@@ -15,7 +15,6 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -25,8 +24,8 @@ from tests.bench.ingest.frames import CARRIERS, Frames
 
 _NAP_S = 0.005
 """Many small packets then cost one look; the sockets hold far more than what flows meanwhile."""
+_READ = 65_536
 _SILENCE_S = 30.0
-Wait = Literal["window", "broker", "pace"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +68,8 @@ class Account:
     """Just before the first publish."""
     last_publish: float = 0.0
     last_puback: float = 0.0
+    """That was seen, or the last time that none was expected."""
+    ended: float = 0.0
     cpu_s: float = 0.0
     message_bytes: int = 0
     waited_s: dict[str, float] = field(default_factory=dict)
@@ -91,7 +92,8 @@ class Connection:
         self._socket = wire.open_socket(load.url, f"bench-publisher-{number}")
         self._socket.setblocking(False)
         self._unsent = memoryview(b"")
-        self._received = b""
+        self._received, self._left = bytearray(_READ), 0
+        """PUBACKs, and how many bytes there are of one that has not come whole."""
 
     @property
     def is_sending(self) -> bool:
@@ -114,14 +116,17 @@ class Connection:
     def receive(self) -> int:
         """Count the PUBACKs that came."""
         try:
-            data = self._socket.recv(262_144)
+            size = self._socket.recv_into(memoryview(self._received)[self._left :])
         except BlockingIOError:
             return 0
-        if not data:
+        if not size:
             raise ConnectionError("the broker closed a publisher's connection")
-        count, self._received = wire.count_pubacks(self._received + data)
-        self.unacknowledged -= count
-        return count
+        whole, left = divmod(self._left + size, wire.PUBACK_SIZE)
+        wire.check_pubacks(self._received, whole)
+        self._received[:left] = self._received[whole * wire.PUBACK_SIZE :][:left]
+        self._left = left
+        self.unacknowledged -= whole
+        return whole
 
     def close(self) -> None:
         self._socket.setblocking(True)
@@ -144,45 +149,46 @@ class Publisher:
         account, cpu = self._account, time.process_time()
         account.began = account.last_puback = time.monotonic()
         while True:
-            wait = self._tick(time.monotonic())
-            if wait is None:
-                if not any(c.unacknowledged for c in self._connections):
-                    break
-                wait = "broker"
-            if wait != "":
+            now = time.monotonic()
+            is_over = self._is_over(now)
+            waits_for = {self._advance(c, now, is_over=is_over) for c in self._connections}
+            if waits_for == {None}:
+                break
+            # As long as one goes on, nothing is waited for; that commits are is the better reason.
+            wait = next(w for w in ("", "window", "pace", "broker") if w in waits_for)
+            if wait:
                 self._nap(wait)
-        account.cpu_s = time.process_time() - cpu
+                self._receive()
+        account.cpu_s, account.ended = time.process_time() - cpu, time.monotonic()
         for connection in self._connections:
             connection.close()
         return account
 
+    def _advance(self, connection: Connection, now: float, *, is_over: bool) -> str | None:
+        """Send what can be; returns what to wait for, "" for nothing, None when all is done."""
+        if not connection.is_sending:
+            if is_over:
+                return "broker" if connection.unacknowledged else None
+            wait = self._next(connection, now)
+            if wait:
+                return wait
+        connection.send()
+        return "broker" if connection.is_sending else ""
+
     def _nap(self, wait: str) -> None:
         before = time.monotonic()
         time.sleep(_NAP_S)
-        now = time.monotonic()
         waited = self._account.waited_s
-        waited[wait] = waited.get(wait, 0.0) + now - before
-        waits_for_broker = any(c.unacknowledged for c in self._connections)
-        if waits_for_broker and now - self._account.last_puback > _SILENCE_S:
-            raise TimeoutError(f"the broker sent no PUBACK for {_SILENCE_S:.0f} s")
+        waited[wait] = waited.get(wait, 0.0) + time.monotonic() - before
 
-    def _tick(self, now: float) -> Wait | Literal[""] | None:
-        """Send and receive what can be; returns what to wait for ("": nothing), None at the end."""
-        account, is_over, waits = self._account, self._is_over(now), set[Wait | Literal[""]]()
-        for connection in self._connections:
-            acknowledged = connection.receive()
-            if acknowledged:
-                self._board.acknowledged += acknowledged * self._per_message
-                account.last_puback = now
-            if not connection.is_sending and not is_over:
-                waits.add(self._next(connection, now))
-            if connection.is_sending:
-                connection.send()
-                waits.add("broker" if connection.is_sending else "")
-        if is_over and not any(c.is_sending for c in self._connections):
-            return None
-        # One that goes on is enough; else what most of the others wait for is one thing anyway.
-        return next((w for w in ("", "window", "pace", "broker") if w in waits), "broker")
+    def _receive(self) -> None:
+        """Count PUBACKs: only after a nap, so that many come at once."""
+        acknowledged, now = sum(c.receive() for c in self._connections), time.monotonic()
+        self._board.acknowledged += acknowledged * self._per_message
+        if acknowledged or not any(c.unacknowledged for c in self._connections):
+            self._account.last_puback = now
+        elif now - self._account.last_puback > _SILENCE_S:
+            raise TimeoutError(f"the broker sent no PUBACK for {_SILENCE_S:.0f} s")
 
     def _is_over(self, now: float) -> bool:
         load, account = self._load, self._account
@@ -192,7 +198,7 @@ class Publisher:
             or (load.seconds and now - account.began >= load.seconds)
         )
 
-    def _next(self, connection: Connection, now: float) -> Wait | Literal[""]:
+    def _next(self, connection: Connection, now: float) -> str:
         """Begin the connection's next messages, or tell what they wait for."""
         load, account = self._load, self._account
         count = load.at_once

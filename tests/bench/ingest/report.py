@@ -40,7 +40,7 @@ def phase_document(outcome: Outcome) -> Document:
             name: round(seconds / millions, 3) for name, seconds in outcome.cpu_s.items()
         },
         "queryable_ms": outcome.queryable_ms,
-        "memory": memory(meter.at, meter.rss["ingester"]),
+        "memory": memory(meter.at, meter.rss["ingester"], outcome.course.finished),
         "broker_peak_mib": round(max(meter.rss["broker"]), 1),
         "publisher": _publisher(outcome),
     }
@@ -50,7 +50,6 @@ def _publisher(outcome: Outcome) -> Document:
     """What was asked of the load, what it achieved, and what held it back."""
     account, load = outcome.account, outcome.load
     seconds = max(account.last_publish - account.began, 1e-9)
-    until_last_puback = max(account.last_puback - account.began, 1e-9)
     return {
         "asked_messages_per_s": load.rate or "as fast as window and broker allow",
         "achieved_messages_per_s": round(account.messages / seconds),
@@ -60,7 +59,7 @@ def _publisher(outcome: Outcome) -> Document:
         "cpu_s": round(account.cpu_s, 3),
         "cpu_us_per_message": round(account.cpu_s / max(account.messages, 1) * 1e6, 2),
         "waited_share": {
-            reason: round(waited / until_last_puback, 3)
+            reason: round(waited / max(account.ended - account.began, 1e-9), 3)
             for reason, waited in account.waited_s.items()
         },
     }

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import uvloop
 from rich.console import Console
 
 from shudao.database.migrate import migrate
@@ -44,7 +45,7 @@ def run(options: Options, console: Console) -> Document:
     load_average = os.getloadavg()
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with _own_services(options.home.resolve(), console) as services:
-        document = asyncio.run(_Bench(options, services, console).run())
+        document = uvloop.run(_Bench(options, services, console).run())
     return {
         "ok": all(p["ok"] for p in document["phases"]),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 import psutil
 
 MIB = 2**20
-_MEMORY_EVERY_S = 0.25
+_MEMORY_EVERY_S = 0.5
 _WARM_UP_S, _MINUTE_S = 30.0, 60.0
 
 
-def tree(pid: int) -> list[psutil.Process]:
+def tree(pid: int, *, with_children: bool = True) -> list[psutil.Process]:
     """A process and all its descendants; empty when it has gone."""
     try:
         parent = psutil.Process(pid)
-        return [parent, *parent.children(recursive=True)]
+        return [parent, *(parent.children(recursive=True) if with_children else ())]
     except psutil.NoSuchProcess:
         return []
 
@@ -38,14 +38,12 @@ def cpu_s(pid: int) -> float:
     return total
 
 
-def rss_mib(pid: int) -> float:
-    """Resident memory of a tree; pages that its processes share count in each."""
+def rss_mib(pid: int, *, with_children: bool) -> float:
+    """Resident memory; pages that the processes of a tree share count in each of them."""
     total = 0
-    for process in tree(pid):
-        try:
+    for process in tree(pid, with_children=with_children):
+        with contextlib.suppress(psutil.NoSuchProcess):
             total += process.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
     return total / MIB
 
 
@@ -59,35 +57,35 @@ class Meter:
     rss: dict[str, list[float]] = field(default_factory=dict)
 
     def start(self) -> None:
-        """Begin; memory is noted at most every quarter of a second."""
+        """Begin; memory is noted at most every half a second."""
         self.began = {name: cpu_s(pid) for name, pid in self.pids.items()}
         self.rss = {name: [] for name in self.pids}
 
-    def sample(self, names: Iterable[str]) -> None:
-        """Note the memory of some now, unless that was done a moment ago."""
+    def sample(self) -> None:
+        """Note the memory of broker and ingester now, unless that was done a moment ago."""
         if self.at and time.monotonic() - self.at[-1] < _MEMORY_EVERY_S:
             return
         self.at.append(time.monotonic())
-        for name in names:
-            self.rss[name].append(rss_mib(self.pids[name]))
+        # To look for children costs a look at every process: only the ingester has any to count.
+        self.rss["broker"].append(rss_mib(self.pids["broker"], with_children=False))
+        self.rss["ingester"].append(rss_mib(self.pids["ingester"], with_children=True))
 
     def used_s(self) -> dict[str, float]:
         """CPU seconds of each since the start."""
         return {name: cpu_s(pid) - self.began[name] for name, pid in self.pids.items()}
 
 
-def memory(at: list[float], rss: list[float]) -> dict[str, object]:
-    """How memory (MiB) went over a run: its peak, its tenths, and whether it grows.
+def memory(at: list[float], rss: list[float], until: float) -> dict[str, object]:
+    """How memory (MiB) went: its peak, its tenths until the last commit, and whether it grows.
 
     Growth is told of runs that are long enough: medians of the first minute after the warm-up and
     of the last minute, and the slope of the straight line through all after the warm-up.
     """
-    times, values = np.array(at) - at[0], np.array(rss)
-    tenths = [np.median(part).round(1) for part in np.array_split(values, 10) if len(part)]
-    out: dict[str, object] = {
-        "peak_mib": round(float(values.max()), 1),
-        "tenths_mib": [float(t) for t in tenths],
-    }
+    peak = round(max(rss), 1)
+    is_during = np.array(at) <= max(until, at[0])
+    times, values = np.array(at)[is_during] - at[0], np.array(rss)[is_during]
+    tenths = [round(float(np.median(v)), 1) for v in np.array_split(values, 10) if len(v)]
+    out: dict[str, object] = {"peak_mib": peak, "tenths_mib": tenths}
     if times[-1] < _WARM_UP_S + 2 * _MINUTE_S:
         return out
     warm = times >= _WARM_UP_S

@@ -12,6 +12,7 @@ PUBLISH_QOS_1 = 0x32
 DISCONNECT = b"\xe0\x00"
 MAX_UNACKNOWLEDGED = 65_535
 """Packet ids of one connection."""
+PUBACK_SIZE = 4
 _PUBACK = np.array([0x40, 0x02], np.uint8)
 
 
@@ -56,13 +57,8 @@ def open_socket(url: str, client_id: str) -> socket.socket:
     return sock
 
 
-def count_pubacks(data: bytes) -> tuple[int, bytes]:
-    """How many PUBACKs the data holds, and what is left over of the last one.
-
-    Raises `ConnectionError` when it holds anything else.
-    """
-    whole = len(data) // 4
-    packets = np.frombuffer(data, np.uint8, whole * 4).reshape(-1, 4)
+def check_pubacks(data: bytearray, count: int) -> None:
+    """Raises `ConnectionError` unless the data begins with so many PUBACKs."""
+    packets = np.frombuffer(data, np.uint8, count * PUBACK_SIZE).reshape(-1, PUBACK_SIZE)
     if not (packets[:, :2] == _PUBACK).all():
         raise ConnectionError("the broker sent something that is no PUBACK")
-    return whole, data[whole * 4 :]
