@@ -41,6 +41,10 @@ WHERE q.quarantine_id = n.quarantine_id AND (q.reason, q.detail, q.carrier_id, q
 """
 
 
+_LAST_ENTRY = "SELECT coalesce(max(journal_id), 0) FROM rollup_journal"
+_WAITS = "SELECT EXISTS (SELECT FROM rollup_journal WHERE journal_id <= $1)"
+
+
 class Extent(NamedTuple):
     """What a selection holds before a replay begins."""
 
@@ -125,3 +129,11 @@ class Pages:
             [text(r.stream) for _, r in stay],
             [text(r.device) for _, r in stay],
         )
+
+    async def last_entry(self) -> int:
+        """The journal's newest entry: what was stored up to now is up to there, or rolled up."""
+        return int(await self._connection.fetchval(_LAST_ENTRY))
+
+    async def waits(self, last: int) -> bool:
+        """Whether something up to that entry is not in the roll-ups yet."""
+        return bool(await self._connection.fetchval(_WAITS, last))

@@ -347,6 +347,33 @@ async def test_two_replays_at_once_store_each_sample_once(
     assert await connection.fetchval("SELECT sum(radio_n) FROM coverage_hour") == 3_000
 
 
+async def test_a_replay_ends_while_samples_keep_arriving(
+    ingester: Ingester, connection: Connection, replay: Replay
+) -> None:
+    """It rolls up what was stored until it ended, and leaves the rest to the ingester."""
+    await ingester.store_messages([message("nb-late", radio(now_ms()))])
+    await register(connection, "nb-late")
+    await connection.execute(_ARRIVE_FOR_EVER)
+    try:
+        async with asyncio.timeout(20):
+            assert (await replay()).left == 1
+    finally:
+        await connection.execute("DROP FUNCTION arrive CASCADE")
+    assert await connection.fetchval("SELECT count(*) FROM rollup_journal") > 0
+    assert await connection.fetchval("SELECT sum(radio_n) FROM coverage_hour") == 1
+
+
+_ARRIVE_FOR_EVER = """
+CREATE FUNCTION arrive() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO rollup_journal (stream, samples, rows) VALUES (OLD.stream, OLD.samples, OLD.rows);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER arrive AFTER UPDATE ON rollup_journal FOR EACH ROW EXECUTE FUNCTION arrive();
+"""
+"""While something is rolled up into the minutes, as much arrives."""
+
+
 async def test_stopping_finishes_the_page_in_hand(
     ingester: Ingester, connection: Connection, database_url: str, replay: Replay
 ) -> None:
