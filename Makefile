@@ -1,6 +1,6 @@
 # Everything that a newcomer types; each target sets up what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test chaos check bench clean
 
 BIN := .venv/bin
 
@@ -15,6 +15,9 @@ demo: setup  ## a live province: broker, database, ingest, API, simulator (ARGS=
 
 test: setup  ## all tests, with a real broker and a real TimescaleDB (ARGS="-k registry")
 	@$(BIN)/pytest $(ARGS)
+
+chaos: setup  ## ten minutes of faults: kills, cuts, restarts; nothing lost, nothing twice
+	@SHUDAO_CHAOS=long $(BIN)/pytest tests/faults $(ARGS)
 
 check: setup  ## lint, formatting, types
 	@$(BIN)/ruff check .

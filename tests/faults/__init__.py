@@ -1,0 +1,1 @@
+"""Chaos: the ingester against real services that fail, and an oracle that counts afterwards."""

@@ -1,0 +1,115 @@
+"""Faults of the ingester: killed while it writes, while it rolls up, between commit and PUBACK, at
+any moment.
+
+What is tested: a message is acknowledged after its commit and never before, one that comes again
+after a commit changes no number, and roll-ups are brought up to date by whoever comes next.
+"""
+
+from __future__ import annotations
+
+import signal
+
+from tests.faults.processes import is_alive, send
+from tests.faults.world import APPLICATION, World, until
+
+WRITING = f"""
+SELECT a.backend_xid::text
+  FROM pg_stat_activity AS a JOIN pg_locks AS l USING (pid) JOIN pg_class AS c ON c.oid = l.relation
+ WHERE a.datname = current_database() AND a.backend_xid IS NOT NULL
+   AND a.application_name <> '{APPLICATION}'
+   AND c.relname = $1 AND l.mode = 'RowExclusiveLock' AND l.granted
+ LIMIT 1
+"""
+"""The id of a transaction of the ingester that has written into a table and is not committed."""
+SLOW_S = 0.004
+
+
+async def kill_while_it_writes(world: World) -> None:
+    """kill -9 with samples written and not committed; what became of them is counted."""
+    await _kill_in_transaction(world, "radio_sample", "kill_while_it_writes")
+
+
+async def kill_while_it_rolls_up(world: World) -> None:
+    """kill -9 with samples added to a roll-up and not committed."""
+    await _kill_in_transaction(world, "coverage_hour", "kill_while_it_rolls_up")
+
+
+async def kill_at_any_moment(world: World) -> None:
+    """kill -9 whatever it does, be it that it only starts; of several processes any one."""
+    await world.pause(1.5)
+
+    async def runs() -> bool:
+        return world.ingester.pid is not None
+
+    await until(runs, "the ingester is not started again")
+    victim = world.rng.choice(world.ingester.processes)
+    assert send(victim, signal.SIGKILL), "it ended by itself in this very moment"
+
+    async def is_dead() -> bool:
+        return not is_alive(victim)
+
+    await until(is_dead, "a process survives kill -9")
+    world.effects["kills"] += 1
+    world.effects["kill_at_any_moment"] += 1
+
+
+async def kill_between_commit_and_acknowledgement(world: World) -> None:
+    """kill -9 while PUBACKs of committed messages are held in the cable, and then lost."""
+    await world.until_ingesting()
+    link = world.broker_link
+    link.to_server.clear()
+    before = await world.committed()
+
+    async def committed_and_held() -> bool:
+        return link.in_flight > 0 and await world.committed() > before
+
+    try:
+        await until(committed_and_held, "no PUBACK follows a commit")
+        await _kill(world)
+        assert link.cut() > 0, "no PUBACK was lost"
+    finally:
+        link.to_server.set()
+    world.effects["kill_between_commit_and_acknowledgement"] += 1
+
+
+async def stop_cleanly(world: World) -> None:
+    """SIGTERM: it finishes the batch in hand and ends without an error."""
+    await world.until_ingesting()
+    code = await world.ingester.terminate()
+    assert code == 0, f"SIGTERM ended it with {code}"
+    world.effects["stop_cleanly"] += 1
+
+
+async def _kill(world: World) -> None:
+    await world.ingester.kill()
+    world.effects["kills"] += 1
+
+
+async def _kill_in_transaction(world: World, table: str, fault: str) -> None:
+    await world.until_ingesting()
+    world.database_link.delay_s = SLOW_S  # a transaction takes a while then
+    transaction = ""
+
+    async def is_writing() -> bool:
+        nonlocal transaction
+        transaction = await world.ask(WRITING, table) or ""
+        return bool(transaction)
+
+    await until(is_writing, f"the ingester writes nothing into {table}", 60, every_s=0.001)
+    await world.pause(0.01)
+    await _kill(world)
+    world.effects[f"{fault}: transaction {await _fate(world, transaction)}"] += 1
+    world.effects[fault] += 1
+
+
+async def _fate(world: World, transaction: str) -> str:
+    """Whether a transaction was committed or rolled back, once that is decided."""
+    fate = "in progress"
+
+    async def is_decided() -> bool:
+        nonlocal fate
+        fate = await world.ask("SELECT pg_xact_status($1::text::xid8)", transaction) or "forgotten"
+        return fate != "in progress"
+
+    await until(is_decided, f"transaction {transaction} outlives its client")
+    return fate
