@@ -153,7 +153,7 @@ class _Decoding:
         foreign = formats.recognise(message.content_type, message.payload)
         assert foreign is not None
         try:
-            found = foreign.translate(message.payload, route.stream, message.received_ms)
+            found = foreign.translate(message.payload, route.stream)
         except formats.FormatError as error:
             self._refuse(number, error.reason, error.detail)
             return

@@ -1,47 +1,30 @@
-"""Shapes in which data arrives that are no compact JSON."""
+"""Shapes in which data arrives that are no compact JSON, translated to the message contract.
+
+One file a format, with its units, its traps and what it does not know: a value whose unit or
+validity a payload does not tell is left out, never guessed.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from ingest.formats.base import Fault, Format, FormatError, Translated
+from ingest.formats.ndjson import NDJSON
+from ingest.formats.nuestats import NUESTATS
+from ingest.formats.oceanconnect import OCEANCONNECT
+from ingest.formats.qeng import QENG
+from ingest.formats.senml_cbor import SENML_CBOR
+from ingest.formats.senml_json import SENML_JSON
+from ingest.formats.unicom import UNICOM
 
-from ingest.reasons import Reason
+__all__ = ["FORMATS", "Fault", "Format", "FormatError", "Translated", "recognise"]
 
-
-class Fault(NamedTuple):
-    """A part of a payload that could not be translated."""
-
-    position: int
-    reason: Reason
-    detail: str
-
-
-class Translated(NamedTuple):
-    """What a payload holds."""
-
-    objects: list[dict[str, Any]]
-    faults: list[Fault]
-
-
-class FormatError(Exception):
-    """The whole payload is refused."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-
-
-class Format(Protocol):
-    """A translation of foreign payloads."""
-
-    name: str
-    content_types: tuple[str, ...]
-
-    def translate(self, payload: bytes, stream: str, received_ms: int) -> Translated:
-        """Objects of the message contract. Raises `FormatError`."""
-        ...
+FORMATS = (SENML_JSON, SENML_CBOR, NUESTATS, QENG, OCEANCONNECT, UNICOM, NDJSON)
+_BY_CONTENT_TYPE = {name: f for f in FORMATS for name in f.content_types}
+COMPACT_JSON = "application/json"
 
 
 def recognise(content_type: str, payload: bytes) -> Format | None:
-    """The format of a payload; None: compact JSON is to be tried."""
-    return None
+    """The format of a payload: the one that its content type names, else the one that it looks
+    like; None where it looks like none, and may be compact JSON."""
+    if content_type in _BY_CONTENT_TYPE:
+        return _BY_CONTENT_TYPE[content_type]
+    return next((f for f in FORMATS if f.fits(payload)), None)

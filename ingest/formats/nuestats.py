@@ -1,0 +1,95 @@
+"""AT+NUESTATS as modules of the Neul/HiSilicon family print it (BC95, BC28, M5310, SARA-N2).
+
+    time:1620649332214
+    Signal power:-815
+    …
+    RSRQ:-139
+
+Powers, SNR and RSRQ are in tenths of dBm and dB. Not measured: -32768, ECL 255, cell 4294967295.
+An AT response knows no time, so the sender puts ``time:<milliseconds since 1970, UTC>`` before it:
+with the time of arrival a message that is delivered twice would be two samples. Lines may begin
+with ``NUESTATS:`` or ``NUESTATS:RADIO,``. Of ``NUESTATS:CELL,`` lines (EARFCN, PCI, primary, RSRP,
+RSRQ, RSSI, SNR) only the primary cell's is read: neighbours carry an RSSI of -1354 and an SNR of
+200 that nobody measured.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from ingest.formats.base import Format, FormatError, Object, Translated, tenths, text_of
+from ingest.reasons import Reason
+
+ABSENT = -32768
+_FIELDS: dict[str, tuple[str, Callable[[int], int | float], int]] = {
+    "Signal power": ("rsrp_dbm", tenths, ABSENT),
+    "TX power": ("tx_power_dbm", tenths, ABSENT),
+    "Cell ID": ("cell_id", int, 0xFFFF_FFFF),
+    "ECL": ("ecl", int, 255),
+    "SNR": ("sinr_db", tenths, ABSENT),
+    "EARFCN": ("earfcn", int, 0xFFFF_FFFF),
+    "PCI": ("pci", int, 65_535),
+    "RSRQ": ("rsrq_db", tenths, ABSENT),
+}
+"""Label → field, unit, and what means "not measured"."""
+
+_CELL = ("EARFCN", "PCI", None, "Signal power", "RSRQ", None, "SNR")
+_PREFIX = re.compile(r"\+?NUESTATS:\s*(?:(CELL|[A-Z]+),)?")
+_WHOLE = re.compile(r"-?\d{1,12}")
+
+
+def fits(payload: bytes) -> bool:
+    """Whether it looks like it."""
+    head = payload[:512]
+    return b"Signal power:" in head or b"NUESTATS:" in head
+
+
+def translate(payload: bytes, stream: str) -> Translated:
+    """One radio sample. Raises `FormatError`."""
+    lines = [line.strip() for line in text_of(payload).splitlines()]
+    found: Object = {"stream": "radio", "technology": "nbiot", "time": time_line(lines)}
+    primary: Object = {}
+    for line in lines:
+        prefix = _PREFIX.match(line)
+        rest = line[prefix.end() :] if prefix else line
+        if prefix and prefix[1] == "CELL":
+            primary |= dict(_cell(rest))
+        else:
+            label, _, value = rest.partition(":")
+            found |= dict(_value(label.strip(), value.strip()))
+    return Translated([primary | found], [])
+
+
+def time_line(lines: list[str]) -> int:
+    """The time that the sender put before an AT response. Raises `FormatError`."""
+    for line in lines:
+        label, _, value = line.partition(":")
+        if label.strip().lower() == "time" and _WHOLE.fullmatch(value.strip() or "-"):
+            return int(value)
+    raise FormatError(
+        Reason.INVALID_FIELD,
+        "an AT response has no time: send a line 'time:<milliseconds since 1970, UTC>' before it",
+    )
+
+
+def _value(label: str, text: str) -> Iterator[tuple[str, int | float]]:
+    if label not in _FIELDS:
+        return
+    if not _WHOLE.fullmatch(text):
+        raise FormatError(Reason.INVALID_FIELD, f"{label}: {text[:40]!r} is no whole number")
+    name, unit, absent = _FIELDS[label]
+    if int(text) != absent:
+        yield name, unit(int(text))
+
+
+def _cell(text: str) -> Iterator[tuple[str, int | float]]:
+    values = [v.strip() for v in text.split(",")]
+    if len(values) != len(_CELL):
+        raise FormatError(Reason.MALFORMED, f"a CELL line holds {len(values)} values, not 7")
+    if values[2] == "1":
+        for label, value in zip(_CELL, values, strict=True):
+            yield from _value(label or "", value)
+
+
+NUESTATS = Format("NUESTATS", ("text/x-nuestats",), fits, translate)

@@ -1,0 +1,35 @@
+"""Units of SenML (RFC 8428, 12.1; secondary ones RFC 8798) → the units of the message contract."""
+
+from __future__ import annotations
+
+from ingest.formats.base import FormatError
+from ingest.reasons import Reason
+
+# Unit → factor and offset to the contract's unit, by the ending of a field's name. Empty: the
+# sender states none, and sends the contract's.
+_ENDINGS: dict[str, dict[str, tuple[float, float]]] = {
+    "_dbm": {"": (1, 0), "dBm": (1, 0), "dBW": (1, 30)},
+    "_db": {"": (1, 0), "dB": (1, 0)},
+    "_ms": {"": (1, 0), "ms": (1, 0), "s": (1000, 0), "min": (60_000, 0)},
+    "_mbps": {"": (1, 0), "Mbit/s": (1, 0), "bit/s": (1e-6, 0), "kbit/s": (1e-3, 0)},
+    "_pct": {"": (1, 0), "%": (1, 0), "/": (100, 0)},
+}
+_PLAIN = {"": (1.0, 0.0), "count": (1.0, 0.0), "/": (1.0, 0.0)}
+_DEGREES = {"": (1.0, 0.0), "lon": (1.0, 0.0), "lat": (1.0, 0.0), "deg": (1.0, 0.0)}
+
+
+def convert(field: str, unit: str, value: int | float) -> int | float:
+    """A value in the field's own unit. Raises `FormatError` for a unit that it cannot have."""
+    units = _DEGREES if field in ("lon", "lat") else _units(field)
+    if unit not in units:
+        allowed = ", ".join(repr(u) for u in units if u)
+        raise FormatError(Reason.INVALID_FIELD, f"{field} in {unit[:20]!r}: send it in {allowed}")
+    factor, offset = units[unit]
+    if factor == 1 and offset == 0:
+        return value
+    return round(value * factor + offset, 9)
+
+
+def _units(field: str) -> dict[str, tuple[float, float]]:
+    ending = next((e for e in _ENDINGS if field.endswith(e)), None)
+    return _ENDINGS[ending] if ending else _PLAIN
