@@ -36,7 +36,7 @@ _FIELDS: dict[str, tuple[str, Callable[[int], int | float], int]] = {
 
 _CELL = ("EARFCN", "PCI", None, "Signal power", "RSRQ", None, "SNR")
 _PREFIX = re.compile(r"\+?NUESTATS:\s*(?:(CELL|[A-Z]+),)?")
-_WHOLE = re.compile(r"-?\d{1,12}")
+_WHOLE = re.compile(r"-?\d{1,15}")
 
 
 def fits(payload: bytes) -> bool:
