@@ -8,6 +8,7 @@ flight; and a session taken over looks like a lost connection.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,7 @@ from ingest.sources import SourceOptions
 from ingest.sources.connection import PUBCOMP, SETTLE_S, Connection
 from ingest.sources.failures import (
     SESSION_TAKEN_OVER,
+    ClosedError,
     LostError,
     TakenOverError,
     lost_or_refused,
@@ -41,6 +43,7 @@ from shudao.broker_address import BrokerAddress
 log = structlog.get_logger(__name__)
 
 _STALL_S = 0.01
+_UNSPECIFIED = 128  # paho's word for a connection that was just closed
 
 
 class AiomqttSource(MqttSource):
@@ -107,7 +110,7 @@ class AiomqttConnection(Connection):
         if self._is_mqtt5:
             wanted = {"options": SubscribeOptions(qos=1, retainHandling=1)}
         try:
-            [granted] = await self._client.subscribe(topic_filter, **wanted)
+            [granted] = await self._client.subscribe(topic_filter, **wanted, timeout=math.inf)
         except aiomqtt.MqttError as error:
             raise LostError(str(error)) from error
         code = granted if isinstance(granted, int) else granted.value
@@ -117,7 +120,7 @@ class AiomqttConnection(Connection):
     async def unsubscribe(self, topic_filter: str) -> None:
         """Unsubscribe; that there was no such subscription is fine too."""
         try:
-            await self._client.unsubscribe(topic_filter)
+            await self._client.unsubscribe(topic_filter, timeout=math.inf)
         except aiomqtt.MqttError as error:
             raise LostError(str(error)) from error
 
@@ -126,17 +129,21 @@ class AiomqttConnection(Connection):
         self._outstanding.difference_update(ids)
         await super().acknowledge(ids)
 
-    async def settle(self) -> None:
-        """Wait until the broker has read everything that was sent, if it does so soon."""
-        if self.lost:
-            return
+    @property
+    def is_full(self) -> bool:
+        """Whether reading should stop until some are taken or acknowledged."""
+        bounded_by_broker = self._is_mqtt5 or self._leaving
+        return super().is_full or (
+            not bounded_by_broker and self.in_flight >= self._options.receive_maximum
+        )
+
+    async def _settle(self) -> None:
         self._paho._send_pingreq()  # it answers in turn; paho notes when it asked
         deadline = self._loop.time() + SETTLE_S
         while self._paho._ping_t and not self.lost and self._loop.time() < deadline:  # noqa: ASYNC110 - paho tells nobody
             await asyncio.sleep(_STALL_S)
 
-    async def close(self, *, end_session: bool = False) -> None:
-        """Disconnect, after everything that was sent; the session stays unless it is ended."""
+    async def _leave(self, *, end_session: bool) -> None:
         try:
             if self.lost is None:
                 await self._client.__aexit__(None, None, None)
@@ -173,7 +180,7 @@ class AiomqttConnection(Connection):
         kind = media_type(getattr(received.properties, "ContentType", ""))
         stamp = time.time_ns() // 1_000_000
         self.receive([Message(topic, bytes(received.payload), stamp, kind)], [number])
-        if not self._stalled and self._must_stall():
+        if not self._stalled and self.is_full:
             self._stall()
 
     def _on_connect(
@@ -185,28 +192,22 @@ class AiomqttConnection(Connection):
 
     def _on_disconnected(self, done: asyncio.Future[None]) -> None:
         error = None if done.cancelled() else done.exception()
-        code = getattr(getattr(error, "rc", None), "value", 0)
-        reason = str(error or "the broker closed the connection")
-        if not self._is_mqtt5:
-            reason += "; so it does when another client connects with our client id"
-        kind = TakenOverError if code == SESSION_TAKEN_OVER else LostError
-        self.lost = self.lost or kind(reason)
+        code = getattr(getattr(error, "rc", None), "value", _UNSPECIFIED)
+        if code == SESSION_TAKEN_OVER:
+            why: LostError = TakenOverError(str(error))
+        else:
+            why = ClosedError() if code == _UNSPECIFIED else LostError(str(error))
+        self.lost = self.lost or why
         self.wake()
 
     # Reading stops while there is no room
-
-    def _must_stall(self) -> bool:
-        bounded_by_broker = self._is_mqtt5
-        return self.is_full or (
-            not bounded_by_broker and self.in_flight >= self._options.receive_maximum
-        )
 
     def _stall(self) -> None:
         """Leave the socket unread, and look again soon."""
         sock = self._paho.socket()
         if sock is None or self.lost:
             return
-        self._stalled = self._must_stall()
+        self._stalled = self.is_full
         if not self._stalled:
             self._loop.add_reader(sock.fileno(), self._read_socket)
             return

@@ -51,8 +51,8 @@ async def choose_source(kind: SourceKind, options: SourceOptions) -> Source:
 async def speaks_mqtt5(address: BrokerAddress, options: SourceOptions) -> bool:
     """Ask with a throw-away client. Raises `LostError`.
 
-    A broker of MQTT 3.1.1 refuses in 3.1.1's words, or closes the connection without any. One that
-    refuses us in the words of MQTT 5 (a password, say) speaks it.
+    A broker of MQTT 3.1.1 refuses in 3.1.1's words, or closes the connection, or says nothing. One
+    that refuses us in the words of MQTT 5 (a password, say) speaks it.
     """
     probe = replace(options, client_id=f"shudao-{uuid.uuid4().hex[:16]}")
     connection = await open_connection(address, probe, on_drop=lambda count: None)

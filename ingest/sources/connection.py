@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from itertools import accumulate
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
 
 from ingest.batch import Message
-from ingest.sources.failures import LostError
+from ingest.sources.failures import LostError, RefusedError
 
 SETTLE_S = 5.0
 """How long the broker may take to read what was sent before we leave."""
@@ -50,7 +51,7 @@ class Connection(ABC):
     def __init__(self, receive_maximum: int, on_drop: Callable[[int], None]) -> None:
         self.session_present = False
         """Whether the broker kept a session of ours."""
-        self.lost: LostError | None = None
+        self.lost: LostError | RefusedError | None = None
         """Why nothing more will come."""
         self.taken = 0
         """Messages in batches that are not acknowledged yet."""
@@ -58,6 +59,8 @@ class Connection(ABC):
         """When the first of those that wait came (or the last batch was taken, if later)."""
         self.active = 0.0
         """When something was last received or acknowledged, on the event loop's clock."""
+        self._leaving = False
+        self._asking: asyncio.Task[None] | None = None
         self._receive_maximum = receive_maximum
         self._on_drop = on_drop
         self._waiting: list[Message] = []
@@ -79,8 +82,8 @@ class Connection(ABC):
 
     @property
     def is_full(self) -> bool:
-        """Whether reading should stop until some are taken."""
-        return self._bytes >= WAITING_BYTES
+        """Whether reading should stop until some are taken or acknowledged."""
+        return self._bytes >= WAITING_BYTES and not self._leaving
 
     def has(self, messages: int) -> bool:
         """Whether enough waits for a batch of at most that many."""
@@ -88,6 +91,8 @@ class Connection(ABC):
 
     def receive(self, messages: list[Message], ids: list[int]) -> None:
         """Keep what one read of the socket brought; ``ids`` as in `acknowledgements`."""
+        if self._leaving:
+            return  # not acknowledged, so the next one gets it
         if self.in_flight + len(messages) > self._receive_maximum:
             messages, ids = self._without_excess(messages, ids)
         now = self.active = self._loop.time()
@@ -142,16 +147,42 @@ class Connection(ABC):
         if self._reader is not None and not self._reader.done() and self._condition():
             self._reader.set_result(None)
 
+    def ask(self, request: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Have a request answered while messages are read: what the session kept comes first.
+
+        The connection counts as lost when the request fails.
+        """
+
+        def look(done: asyncio.Task[None]) -> None:
+            if not done.cancelled() and isinstance(done.exception(), LostError | RefusedError):
+                self.lost = self.lost or done.exception()  # type: ignore[assignment]
+            self.wake()
+
+        self._asking = asyncio.create_task(request, name="subscribe")
+        self._asking.add_done_callback(look)
+        return self._asking
+
+    async def close(self, *, end_session: bool = False) -> None:
+        """Leave, when the broker has read what was sent; the session stays unless it is ended."""
+        if self._asking is not None:
+            self._asking.cancel()
+        self._leaving = True
+        try:
+            if self.lost is None:
+                await self._settle()
+        finally:
+            await self._leave(end_session=end_session)
+
     @abstractmethod
     async def subscribe(self, topic_filter: str) -> None:
         """Subscribe with QoS 1. Raises `RefusedError`, `LostError`."""
 
     @abstractmethod
     async def unsubscribe(self, topic_filter: str) -> None:
-        """Unsubscribe. Raises `LostError`."""
+        """Unsubscribe; that there was no such subscription is fine too. Raises `LostError`."""
 
     @abstractmethod
-    async def settle(self) -> None:
+    async def _settle(self) -> None:
         """Wait until the broker has read everything that was sent, if it does so soon.
 
         Acknowledgements that it has not read are void once the same client connects again: it
@@ -159,8 +190,8 @@ class Connection(ABC):
         """
 
     @abstractmethod
-    async def close(self, *, end_session: bool = False) -> None:
-        """Disconnect, after everything that was sent; the session stays unless it is ended."""
+    async def _leave(self, *, end_session: bool) -> None:
+        """Disconnect, and close the socket in any case."""
 
     @abstractmethod
     def _send(self, packets: bytes) -> None:

@@ -17,6 +17,19 @@ class LostError(Exception):
     """No connection, or none any more; to be tried again."""
 
 
+class ClosedError(LostError):
+    """The broker closed the connection and did not say why.
+
+    mosquitto before 2.0.15, and every broker over MQTT 3.1.1, does so to a session taken over.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the broker closed the connection without a reason;"
+            " many do when another client connects with our client id"
+        )
+
+
 class TakenOverError(LostError):
     """Another client connected with our client id."""
 
@@ -26,13 +39,10 @@ class BusyError(LostError):
 
 
 class UnansweredError(LostError):
-    """The broker closed the connection instead of answering our CONNECT."""
+    """The broker took the connection and did not answer our CONNECT."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "it closed the connection without an answer; if it does not speak MQTT 5,"
-            " use --source aiomqtt"
-        )
+        super().__init__("it does not answer; if it does not speak MQTT 5, use --source aiomqtt")
 
 
 class RefusedError(Exception):

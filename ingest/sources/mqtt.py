@@ -88,14 +88,21 @@ class MqttSource(ABC):
     async def _ready(self, address: BrokerAddress) -> Connection:
         """Connect, and subscribe or (retiring) unsubscribe. Raises as `_connect` does."""
         connection = await self._connect(address)
+        topic_filter = self._options.topic_filter
         try:
             if not self._options.retire:
-                await connection.subscribe(self._options.topic_filter)
+                asking = connection.ask(connection.subscribe(topic_filter))
             elif connection.session_present:
-                await connection.unsubscribe(self._options.topic_filter)
+                asking = connection.ask(connection.unsubscribe(topic_filter))
+            else:
+                return connection
+            await connection.until(lambda: asking.done() or connection.lost or connection.is_full)
         except BaseException:
             await connection.close()
             raise
+        if connection.lost:
+            await connection.close()
+            raise connection.lost
         return connection
 
     async def _read(self, connection: Connection) -> AsyncGenerator[RawBatch, None]:
@@ -120,7 +127,6 @@ class MqttSource(ABC):
                 self._retired = True
                 return
         await connection.until(lambda: connection.lost or not connection.taken)
-        await connection.settle()
 
     async def _collect(self, connection: Connection) -> None:
         """Wait until a batch can be taken (or there is none, for a reason or for a while)."""

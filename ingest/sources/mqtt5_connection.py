@@ -20,6 +20,7 @@ from ingest.sources import SourceOptions
 from ingest.sources.connection import SETTLE_S, Connection
 from ingest.sources.failures import (
     SESSION_TAKEN_OVER,
+    ClosedError,
     LostError,
     OldBrokerError,
     TakenOverError,
@@ -118,9 +119,9 @@ class Mqtt5Connection(Connection, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called once, when the socket is closed by whomever."""
-        unanswered = not self._started and isinstance(exc, ConnectionResetError | None)
-        reason = str(exc or "the broker closed the connection")
-        self._lose(UnansweredError() if unanswered else LostError(reason))
+        closed = isinstance(exc, ConnectionResetError | None)
+        reason = ClosedError() if self._started else UnansweredError()
+        self._lose(reason if closed else LostError(str(exc)))
         for timer in (self._resting, self._pinging):
             if timer is not None:
                 timer.cancel()
@@ -165,7 +166,7 @@ class Mqtt5Connection(Connection, asyncio.BufferedProtocol):
             retain_handling=mqtt5.RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS,
         )
         packet = mqtt5.SubscribePacket(_PACKET_ID, [wanted])
-        answer = await self._ask(packet.write(), mqtt5.SubAckPacket)
+        answer = await self._ask(packet.write(), mqtt5.SubAckPacket, patience_s=None)
         if answer.reason_codes != [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE]:
             granted = ", ".join(_name(code) for code in answer.reason_codes)
             raise subscription_refused(topic_filter, self._options.client_id, granted)
@@ -173,27 +174,25 @@ class Mqtt5Connection(Connection, asyncio.BufferedProtocol):
     async def unsubscribe(self, topic_filter: str) -> None:
         """Unsubscribe; that there was no such subscription is fine too."""
         packet = mqtt5.UnsubscribePacket(_PACKET_ID, [topic_filter])
-        await self._ask(packet.write(), mqtt5.UnsubAckPacket)
+        await self._ask(packet.write(), mqtt5.UnsubAckPacket, patience_s=None)
 
-    async def settle(self) -> None:
-        """Wait until the broker has read everything that was sent, if it does so soon."""
-        if self.lost:
-            return
+    async def _settle(self) -> None:
         self._send_ping()  # it answers in turn
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_S):
                 await self._pings_answered.wait()
 
-    async def close(self, *, end_session: bool = False) -> None:
-        """Disconnect, after everything that was sent; the session stays unless it is ended."""
+    async def _leave(self, *, end_session: bool) -> None:
         if self.lost is None and self._started:
             expiry = 0 if end_session else None
             self._send(mqtt5.DisconnectPacket(session_expiry_interval=expiry).write())
         self._lose(LostError("closed"))
+        self._transport.close()
         try:
-            async with asyncio.timeout(2):
-                await self._closed.wait()
-        except TimeoutError:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(2):
+                    await self._closed.wait()
+        finally:
             self._transport.abort()
 
     def _send(self, packets: bytes) -> None:
@@ -204,17 +203,17 @@ class Mqtt5Connection(Connection, asyncio.BufferedProtocol):
 
     # What is between them
 
-    async def _ask(self, packet: bytes, kind: type[_P]) -> _P:
-        """Send a packet and wait for the one that answers it."""
+    async def _ask(self, packet: bytes, kind: type[_P], patience_s: float | None = ANSWER_S) -> _P:
+        """Send a packet and wait for the one that answers it, or until the connection is lost."""
         if self.lost:
             raise self.lost
         self._answer = self._loop.create_future()
         self._send(packet)
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(patience_s):
                 answer = await self._answer
         except TimeoutError as error:
-            raise LostError("no answer") from error
+            raise UnansweredError from error
         finally:
             self._answer = None
         if isinstance(answer, OldConnAck):
