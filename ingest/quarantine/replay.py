@@ -4,8 +4,7 @@ What this module promises:
 - samples that are valid now are stored, exactly once, and their rows leave quarantine in the same
   transaction; a replay that was killed is simply run again;
 - what is refused again stays one row, with the reason that holds now; nothing new is counted;
-- a sample is judged as of its arrival where that matters: relative times count from then, and a
-  clock that was ahead then has not become right by waiting.
+- a sample is judged as of its arrival: a clock that was ahead then has not become right by waiting.
 
 The ledger counts what was stored under the minute of its arrival, with the origin ``replay``.
 """

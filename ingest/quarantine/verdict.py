@@ -31,7 +31,7 @@ class Kept(NamedTuple):
     quarantine_id: int
     digest: bytes
     message: Message
-    """As it arrived, at the time at which it arrived: relative times count from then."""
+    """As it arrived, at the time at which it arrived."""
 
 
 @dataclass(slots=True)

@@ -72,7 +72,7 @@ def test_a_whole_pack_that_comes_apart_leaves_its_refused_samples_behind() -> No
 
 
 def test_the_same_bytes_of_another_arrival_are_another_message() -> None:
-    """Relative times count from the arrival: one pack may be valid, the other not."""
+    """A sample is judged as of its arrival: one may be refused, the other not."""
     later = PACK._replace(received_ms=2_000)
     rows = [kept(1, 3), kept(2, 5, later)]
     found = batch(valid=[3, 5], refused=[], sent=later)

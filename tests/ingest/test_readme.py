@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -12,37 +11,52 @@ import asyncpg
 import ingest
 from ingest.batch import Message
 from ingest.check import Limits
+from ingest.formats import FORMATS, recognise
 from ingest.ingester import Ingester
 from ingest.metrics import Metrics
 from ingest.reasons import ADVICE
 from shudao.settings import Settings
 from shudao.vocabulary import CARRIER_IDS
-from tests.ingest.conftest import now_ms
+
+
+def as_bytes(text: str, content_type: str) -> bytes:
+    """A payload as it stands in the README: indented, CBOR in hexadecimal."""
+    text = re.sub("^    ", "", text, flags=re.M)
+    return bytes.fromhex(text) if content_type.endswith("cbor") else text.encode()
+
 
 README = Path(ingest.__path__[0], "README.md").read_text(encoding="utf-8")
-SENDERS = {"nb-510104-0007": "telecom", "probe-17": "mobile", "nb-1": "unicom"}
+SENDERS = {"nb-510104-0007": "telecom", "probe-17": "mobile", "nb-1": "unicom", "nb-2": "unicom"}
+EXAMPLES = [
+    Message(topic, as_bytes(text, content_type), 1_735_700_000_000, content_type)
+    for topic, content_type, text in re.findall(
+        r"^    (shudao/v1/\S+) ?(\S*)\n((?:    .+\n)+)", README, re.M
+    )
+]
 
 
 async def test_the_examples_are_stored(
     connection: asyncpg.Connection[Any], database_url: str
 ) -> None:
-    """Each payload, sent as it stands there, from registered devices."""
-    blocks = re.findall(r"^    (shudao/v1/\S+)\n((?:    .+\n)+)", README, re.M)
-    assert len(blocks) >= 3
+    """Each payload, sent as it stands there, from registered devices; each holds new samples."""
     await connection.executemany(
         "INSERT INTO device (name, carrier_id, technology_id, kind, source)"
         " VALUES ($1, $2, 1, 'sensor', 'registered')",
         [(name, CARRIER_IDS[carrier]) for name, carrier in SENDERS.items()],
     )
-    samples = sum(
-        len(sent) if isinstance(sent := json.loads(payload), list) else 1 for _, payload in blocks
-    )
     ingester = Ingester(database_url, origin="mqtt", limits=Limits(None, None))
-    receipt = await ingester.store_messages(
-        [Message(topic, payload.encode(), now_ms()) for topic, payload in blocks]
-    )
+    for example in EXAMPLES:
+        receipt = await ingester.store_messages([example])
+        assert receipt.stored == receipt.received > 0, (example, receipt)
     await ingester.aclose()
-    assert (receipt.stored, receipt.quarantined) == (samples, {})
+
+
+def test_every_format_has_an_example() -> None:
+    """Under its content type, which is also how it would be recognised without."""
+    for form in FORMATS:
+        [example] = [m for m in EXAMPLES if m.content_type in form.content_types]
+        assert recognise("", example.payload) is form
+    assert len([m for m in EXAMPLES if not m.content_type]) == 3
 
 
 def test_every_reason_is_there_with_its_advice() -> None:
