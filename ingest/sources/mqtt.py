@@ -97,10 +97,11 @@ class MqttSource(ABC):
             else:
                 return connection
             await connection.until(lambda: asking.done() or connection.lost or connection.is_full)
+            await asyncio.wait([asking], timeout=0.1 if connection.lost else 0)
         except BaseException:
             await connection.close()
             raise
-        if connection.lost:
+        if connection.lost and not (asking.done() and asking.exception() is None):
             await connection.close()
             raise connection.lost
         return connection

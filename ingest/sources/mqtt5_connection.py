@@ -146,7 +146,7 @@ class Mqtt5Connection(Connection, asyncio.BufferedProtocol):
             receive_max=options.receive_maximum,
             max_packet_size=MAX_PACKET,
         )
-        answer = await self._ask(hello.write(), mqtt5.ConnAckPacket)
+        answer = await self._ask(hello.write(), mqtt5.ConnAckPacket, ANSWER_S)
         if answer.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
             reason = _told(answer)
             raise lost_or_refused(answer.reason_code, reason, self._address, options.client_id)
@@ -156,7 +156,7 @@ class Mqtt5Connection(Connection, asyncio.BufferedProtocol):
         if keep_alive_s is None:
             keep_alive_s = options.keep_alive_s
         if keep_alive_s:
-            self._ping(keep_alive_s * 0.75)
+            self._ping_in(keep_alive_s * 0.75)
 
     async def subscribe(self, topic_filter: str) -> None:
         """Subscribe with QoS 1. Retained messages come once, with a new session."""
@@ -166,7 +166,7 @@ class Mqtt5Connection(Connection, asyncio.BufferedProtocol):
             retain_handling=mqtt5.RetainHandling.SEND_IF_SUBSCRIPTION_NOT_EXISTS,
         )
         packet = mqtt5.SubscribePacket(_PACKET_ID, [wanted])
-        answer = await self._ask(packet.write(), mqtt5.SubAckPacket, patience_s=None)
+        answer = await self._ask(packet.write(), mqtt5.SubAckPacket)
         if answer.reason_codes != [mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE]:
             granted = ", ".join(_name(code) for code in answer.reason_codes)
             raise subscription_refused(topic_filter, self._options.client_id, granted)
@@ -174,7 +174,7 @@ class Mqtt5Connection(Connection, asyncio.BufferedProtocol):
     async def unsubscribe(self, topic_filter: str) -> None:
         """Unsubscribe; that there was no such subscription is fine too."""
         packet = mqtt5.UnsubscribePacket(_PACKET_ID, [topic_filter])
-        await self._ask(packet.write(), mqtt5.UnsubAckPacket, patience_s=None)
+        await self._ask(packet.write(), mqtt5.UnsubAckPacket)
 
     async def _settle(self) -> None:
         self._send_ping()  # it answers in turn
@@ -203,7 +203,7 @@ class Mqtt5Connection(Connection, asyncio.BufferedProtocol):
 
     # What is between them
 
-    async def _ask(self, packet: bytes, kind: type[_P], patience_s: float | None = ANSWER_S) -> _P:
+    async def _ask(self, packet: bytes, kind: type[_P], patience_s: float | None = None) -> _P:
         """Send a packet and wait for the one that answers it, or until the connection is lost."""
         if self.lost:
             raise self.lost
@@ -287,19 +287,22 @@ class Mqtt5Connection(Connection, asyncio.BufferedProtocol):
         self._pings_answered.clear()
         self._send(_PINGREQ)
 
-    def _ping(self, period_s: float, due: float = 0.0) -> None:
+    def _ping_in(self, period_s: float) -> None:
+        due = self._loop.time() + period_s
+        self._pinging = self._loop.call_later(period_s, self._ping, period_s, due)
+
+    def _ping(self, period_s: float, due: float) -> None:
         """Ask for a sign of life, and miss the one that was asked for a period ago.
 
-        Not where we ourselves did not look: the buffer is full, or the event loop came too late.
+        Not where we ourselves did not look: there was no room, or the event loop came too late.
         """
-        now = self._loop.time()
-        if due and not self._heard and not self.is_full and now - due < 1:
-            self._lose(LostError(f"the broker has been silent for {period_s:.0f} s"))
+        if not self._heard and not self.is_full and self._loop.time() - due < 1:
+            self._lose(LostError(f"the broker has been silent for {period_s:.1f} s"))
             self._transport.abort()
             return
         self._heard = False
         self._send_ping()
-        self._pinging = self._loop.call_later(period_s, self._ping, period_s, now + period_s)
+        self._ping_in(period_s)
 
 
 def _name(code: Any) -> str:
