@@ -2,9 +2,10 @@
 
     python -m tests.bench.steps --samples 200000 --batch 20000     # on the private services
 
-The whole path, broker included, is measured by `shudao bench ingest` (make bench). Each step handles the same samples, in batches; the baseline is asyncpg's own
-``copy_records_to_table`` into the raw table alone: no check, no roll-ups, no duplicates. Machines
-are noisy: read the last column, not the rates.
+The whole path, broker included, is measured by `shudao bench ingest` (make bench). Each step here
+handles the same samples, in batches; the baseline is asyncpg's own ``copy_records_to_table`` into
+the raw table alone: no check, no roll-ups, no duplicates. Machines are noisy: read the last
+column, not the rates.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ import asyncpg
 import msgspec
 import numpy as np
 
+from ingest import journal
 from ingest.batch import Batch, Checked, Message
 from ingest.check import Limits, check
 from ingest.decode import decode
 from ingest.directory import Directory
 from ingest.ledger import to_datetime
+from ingest.merge import Merger
 from ingest.rollup import by_hour, by_minute
 from ingest.statements import sample_columns
 from ingest.writer import Writer
@@ -115,14 +118,19 @@ async def measure(url: str, samples: int, size: int) -> dict[str, float]:
         await directory.prepare(connection, set(decoded[0].device))
         with clock.step("check"):
             good, _ = check(decoded[0], directory, now_ms, Limits(None, None))
-        with clock.step("roll up"):
-            by_minute(good)
-            by_hour(good)
+        with clock.step("pack for the journal"):
+            entry = journal.pack(good)
+        with clock.step("roll up, in memory"):
+            rows = journal.unpack("radio", [entry])
+            by_minute("radio", rows)
+            by_hour("radio", rows)
         checked.append(good)
     await timed(clock, "raw insert (baseline)", checked, lambda c: raw_insert(connection, c))
     await connection.execute("TRUNCATE radio_sample")
     write: Callable[[Checked], Awaitable[Any]] = lambda c: writer.write(Batch([c]), "bench")  # noqa: E731
     await timed(clock, "write", checked, write)
+    with clock.step("merge into the roll-ups"):
+        await Merger(connection).merge_all()
     await timed(clock, "write again: duplicates", checked, write)
     await connection.close()
     return clock.seconds

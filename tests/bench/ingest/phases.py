@@ -38,6 +38,9 @@ class Outcome:
     course: Course
     meter: Meter
     cpu_s: dict[str, float]
+    """Of each, from the first publish until all was rolled up."""
+    shares: dict[str, float]
+    """Of all processors, from the first publish to the last commit."""
     queryable_ms: dict[str, object]
     rolled_up_after_s: float
     """From the last commit until the journal was empty."""
@@ -84,13 +87,27 @@ class Phase:
                 await self._ready(child)
                 await self._rolled_up()
                 before = await self._count()
-                account, cpu_s = await self._feed(child)
+                account, cpu_s, shares = await self._feed(child)
                 last_commit = self._course.finished
                 await self._rolled_up()
                 rolled_up_after_s = time.monotonic() - last_commit
                 cpu_s |= self._meter.used_s()
             counts = await self._count()
-        return self._outcome(account, cpu_s, rolled_up_after_s, before, counts)
+        wrong = self._wrong(account, before, counts)
+        steady_began, _ = self._course.steady(account.last_publish)
+        return Outcome(
+            load=self._load,
+            account=account,
+            probed=self._probe.published,
+            course=self._course,
+            meter=self._meter,
+            cpu_s=cpu_s,
+            shares=shares,
+            queryable_ms=self._probe.latencies_ms(steady_began, account.last_publish),
+            rolled_up_after_s=rolled_up_after_s,
+            counts=counts - before if counts and before else None,
+            wrong=wrong,
+        )
 
     async def _ready(self, child: Child) -> None:
         """Until the subject takes messages: the broker keeps none before it subscribes."""
@@ -111,10 +128,13 @@ class Phase:
             await asyncio.sleep(_LOOK_S)
 
     async def _rolled_up(self) -> None:
-        deadline = time.monotonic() + _ROLL_UP_PATIENCE_S
-        while self._subject.rolls_up and not await tables.journal_is_empty(self._connection):
-            if time.monotonic() > deadline:
-                return  # what is missing will be counted
+        """Until the journal is empty, or does not change any more: what is missing is counted."""
+        before, changed = -1, time.monotonic()
+        while self._subject.rolls_up and (waiting := await tables.waiting(self._connection)):
+            if waiting != before:
+                before, changed = waiting, time.monotonic()
+            if time.monotonic() - changed > _ROLL_UP_PATIENCE_S:
+                return
             if self._meter.began:
                 self._meter.sample()
             await asyncio.sleep(_LOOK_S)
@@ -122,8 +142,11 @@ class Phase:
     async def _count(self) -> Counts | None:
         return await tables.count(self._connection) if self._subject.stores else None
 
-    async def _feed(self, child: Child) -> tuple[Account, dict[str, float]]:
-        """From the first publish to the last commit; returns also CPU seconds, ours included."""
+    async def _feed(self, child: Child) -> tuple[Account, dict[str, float], dict[str, float]]:
+        """From the first publish to the last commit.
+
+        Returns also CPU seconds of our own, and what share of the processors each had.
+        """
         self._probe.forget()
         done_before = await self._done()
         self._meter.pids["ingester"] = child.pid
@@ -135,7 +158,8 @@ class Phase:
             everything = account.samples + self._probe.published
             while self._course.done[-1] < everything and not self._is_stalled:
                 await self._look(child, done_before)
-        return account, {"publisher": account.cpu_s, "bench": time.process_time() - cpu}
+        ours = {"publisher": account.cpu_s, "bench": time.process_time() - cpu}
+        return account, ours, self._meter.shares(ours | self._meter.used_s())
 
     @asynccontextmanager
     async def _observed(self) -> AsyncIterator[None]:
@@ -170,30 +194,18 @@ class Phase:
     def _is_stalled(self) -> bool:
         return self._course.silent_s > _STALLED_S
 
-    def _outcome(
-        self,
-        account: Account,
-        cpu_s: dict[str, float],
-        rolled_up_after_s: float,
-        before: Counts | None,
-        counts: Counts | None,
-    ) -> Outcome:
-        probed, wrong = self._probe.published, list[str]()
-        if before and counts:
-            counts -= before
-            wrong = counts.wrong(
-                account.samples + probed,
-                account.rsrp_sum_x100 + probed * RSRP_X100,
-                rolls_up=self._subject.rolls_up,
-            )
-        elif self._course.done[-1] != account.samples:
-            wrong = [f"{self._course.done[-1]:,} received, not {account.samples:,}"]
-        steady_began, _ = self._course.steady(account.last_publish)
-        return Outcome(
-            self._load, account, probed, self._course, self._meter, cpu_s,
-            self._probe.latencies_ms(steady_began, account.last_publish),
-            rolled_up_after_s, counts, wrong,
-        )  # fmt: skip
+    def _wrong(self, account: Account, before: Counts | None, counts: Counts | None) -> list[str]:
+        """What is not there exactly once, in words."""
+        if before is None or counts is None:
+            received = self._course.done[-1]
+            complete = received == account.samples
+            return [] if complete else [f"{received:,} received, not {account.samples:,}"]
+        probed = self._probe.published
+        return (counts - before).wrong(
+            account.samples + probed,
+            account.rsrp_sum_x100 + probed * RSRP_X100,
+            rolls_up=self._subject.rolls_up,
+        )
 
 
 @contextmanager

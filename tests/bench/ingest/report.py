@@ -39,6 +39,7 @@ def phase_document(outcome: Outcome) -> Document:
         "cpu_s_per_million_samples": {
             name: round(seconds / millions, 3) for name, seconds in outcome.cpu_s.items()
         },
+        "processor_shares": outcome.shares,
         "queryable_ms": outcome.queryable_ms,
         "memory": memory(meter.at, meter.rss["ingester"], outcome.course.finished),
         "broker_peak_mib": round(max(meter.rss["broker"]), 1),
@@ -97,27 +98,29 @@ def one_line(phase: Document) -> str:
     )
 
 
+def measured(document: Document) -> list[Document]:
+    """All that was fed: each phase, its comparisons, and the receiver."""
+    receiver = document["limits"].get("receive_alone")
+    return [*document["phases"], *document["baselines"], *([receiver] if receiver else ())]
+
+
 def table(document: Document) -> Table:
     """One row a phase."""
-    limits = document["limits"]
-    rows = [*document["phases"], *document["baselines"]]
-    if "receive_alone" in limits:
-        rows.append(limits["receive_alone"])
     out = Table(
         "subject", "load", "samples/s", "steady", "queryable after ms\np50 · p95 · p99",
-        "CPU s/million\nbroker · self · database · publisher", "peak\nMiB", "publisher\nwaits for",
-        "× plain", "counted",
+        "CPU s/million\nbroker · self · database · publisher", "peak\nMiB",
+        "publisher\nwaits for", "others\n· idle", "× plain", "counted",
     )  # fmt: skip
-    for row in rows:
+    for row in measured(document):
         out.add_row(*_cells(row))
-    if "copy_alone" in limits:
-        out.caption = f"COPY alone: {limits['copy_alone']['rows_per_s']:,} rows/s"
+    copied = document["limits"].get("copy_alone")
+    out.caption = copied and f"COPY alone: {copied['rows_per_s']:,} rows/s"
     return out
 
 
 def _cells(phase: Document) -> list[str]:
     cpu, queryable = phase["cpu_s_per_million_samples"], phase["queryable_ms"]
-    waits = phase["publisher"]["waited_share"]
+    waits, shares = phase["publisher"]["waited_share"], phase["processor_shares"]
     most = max(waits, key=waits.get, default="")
     return [
         f"{phase['subject']} {phase['source'] or ''}".strip(),
@@ -128,6 +131,7 @@ def _cells(phase: Document) -> list[str]:
         " · ".join(f"{cpu[name]:.1f}" for name in ("broker", "ingester", "database", "publisher")),
         f"{phase['memory']['peak_mib']:,.0f}",
         f"{most} {waits[most]:.0%}" if most else "",
+        f"{shares['others']:.0%} · {shares['idle']:.0%}",
         f"{phase['ratio_to_baseline']:.1f}" if "ratio_to_baseline" in phase else "",
         "[green]all[/]" if phase["ok"] else "[red]NO[/]",
     ]

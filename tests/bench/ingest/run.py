@@ -14,7 +14,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from tests.bench.ingest.limits import copy_alone
 from tests.bench.ingest.options import Kind, Options
 from tests.bench.ingest.phases import Outcome, Phase
 from tests.bench.ingest.publisher import Load
-from tests.bench.ingest.report import Document, add_ratios, one_line, phase_document
+from tests.bench.ingest.report import Document, add_ratios, measured, one_line, phase_document
 from tests.bench.ingest.subjects import Services, Subject
 
 _SERVICE_SETTINGS = ("SHUDAO_HOME", "SHUDAO_DATABASE_URL", "SHUDAO_MQTT_URL")
@@ -43,11 +43,14 @@ def run(options: Options, console: Console) -> Document:
     Raises `ShudaoError`.
     """
     load_average = os.getloadavg()
+    # A shell script's background job is started with Ctrl-C ignored; SIGTERM ends as Ctrl-C does.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    with _own_services(options.home.resolve(), console) as services:
+    with _own_services(options.home.resolve(), console) as (services, verdict):
         document = uvloop.run(_Bench(options, services, console).run())
+        verdict.ok = all(p["ok"] for p in measured(document))
     return {
-        "ok": all(p["ok"] for p in document["phases"]),
+        "ok": verdict.ok,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {
             "processors": os.cpu_count(),
@@ -64,8 +67,16 @@ def run(options: Options, console: Console) -> Document:
     }  # fmt: skip
 
 
+@dataclass(slots=True)
+class _Verdict:
+    """Whether all went well: else the logs are worth keeping."""
+
+    ok: bool = False
+
+
 @contextmanager
-def _own_services(home: Path, console: Console) -> Iterator[Services]:
+def _own_services(home: Path, console: Console) -> Iterator[tuple[Services, _Verdict]]:
+    verdict = _Verdict()
     home.mkdir(parents=True, exist_ok=True)
     with (home / "bench.lock").open("w") as lock:
         try:
@@ -79,13 +90,14 @@ def _own_services(home: Path, console: Console) -> Iterator[Services]:
             console.print("starting a broker and a database", style="dim")
             local = up(home, strict=False)
             migrate(local.database_url)
-            yield Services(home, local.database_url, local.mqtt_url)
-        except BaseException:
-            console.print(f"stopping; the logs stay in {home}", style="dim")
+            yield Services(home, local.database_url, local.mqtt_url), verdict
+        finally:
+            console.print("stopping", style="dim")
             down(home, delete_data=True)
-            raise
-        down(home, delete_data=True)
-        shutil.rmtree(home)
+            if verdict.ok:
+                shutil.rmtree(home)
+            else:
+                console.print(f"the logs are in {home}", style="dim")
 
 
 class _Bench:

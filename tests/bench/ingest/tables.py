@@ -96,6 +96,6 @@ async def ledger_stored(connection: asyncpg.Connection[Any]) -> int:
     return int(await connection.fetchval("SELECT coalesce(sum(stored), 0) FROM ingest_minute"))
 
 
-async def journal_is_empty(connection: asyncpg.Connection[Any]) -> bool:
-    """Whether all that is stored is rolled up."""
-    return not await connection.fetchval("SELECT EXISTS (SELECT FROM rollup_journal)")
+async def waiting(connection: asyncpg.Connection[Any]) -> int:
+    """Entries of the journal: 0 when all that is stored is rolled up."""
+    return int(await connection.fetchval("SELECT count(*) FROM rollup_journal"))

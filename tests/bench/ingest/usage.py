@@ -53,12 +53,14 @@ class Meter:
 
     pids: dict[str, int]
     began: dict[str, float] = field(default_factory=dict)
+    system_began: tuple[float, float] = (0.0, 0.0)
     at: list[float] = field(default_factory=list)
     rss: dict[str, list[float]] = field(default_factory=dict)
 
     def start(self) -> None:
         """Begin; memory is noted at most every half a second."""
         self.began = {name: cpu_s(pid) for name, pid in self.pids.items()}
+        self.system_began = _system_s()
         self.rss = {name: [] for name in self.pids}
 
     def sample(self) -> None:
@@ -73,6 +75,22 @@ class Meter:
     def used_s(self) -> dict[str, float]:
         """CPU seconds of each since the start."""
         return {name: cpu_s(pid) - self.began[name] for name, pid in self.pids.items()}
+
+    def shares(self, used_s: dict[str, float]) -> dict[str, float]:
+        """Of all processors since the start: what each used, what others did, what was idle."""
+        (busy_began, idle_began), (busy, idle) = self.system_began, _system_s()
+        all_s = max(busy - busy_began + idle - idle_began, 1e-9)
+        others_s = max(busy - busy_began - sum(used_s.values()), 0.0)
+        parts = used_s | {"others": others_s, "idle": idle - idle_began}
+        return {name: round(seconds / all_s, 3) for name, seconds in parts.items()}
+
+
+def _system_s() -> tuple[float, float]:
+    """CPU seconds of the whole machine since it started: busy and idle, all processors together."""
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)  # are in user already
+    return sum(times) - idle - guests, idle
 
 
 def memory(at: list[float], rss: list[float], until: float) -> dict[str, object]:
