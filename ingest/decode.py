@@ -27,6 +27,9 @@ from shudao.vocabulary import CARRIER_IDS, TECHNOLOGY_IDS
 MAX_OBJECTS = 50_000
 """In one message: what is larger could fill the memory, and is pushed over HTTP instead."""
 
+KEPT_WHOLE = 16
+"""A message of another format that holds more samples or faults is not kept for each of them."""
+
 _RAW_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError)
 _TIME, _DEVICE = attrgetter("time"), attrgetter("device")
@@ -66,8 +69,8 @@ class _Decoding:
         self.messages = messages
         self.collected: dict[StreamName, _Collected] = {n: _Collected() for n in STREAMS}
         self.refusals: list[Refusal] = []
-        self.foreign: set[int] = set()
-        """Messages in another shape than compact JSON."""
+        self.foreign: dict[int, list[formats.Object]] = {}
+        """Messages in another shape than compact JSON: what they were translated to."""
 
     def walk(self) -> None:
         """Take every message. This loop is the hot path: one sample a message, as devices send."""
@@ -81,8 +84,8 @@ class _Decoding:
             if route is None:
                 self._refuse_route(number, parts)
                 continue
-            if content_type and formats.recognise(content_type, payload):
-                self._take_foreign(number, route, parts[4])
+            if content_type and (form := formats.named(content_type)):
+                self._take_foreign(number, route, parts[4], form)
                 continue
             try:
                 sample = route.wire.message(payload)
@@ -122,9 +125,9 @@ class _Decoding:
 
     def _take_apart(self, number: int, route: _Route, device: str, error: Exception) -> None:
         """A message that is no compact JSON, or that holds a wrong object."""
-        payload, content_type = self.messages[number].payload, self.messages[number].content_type
-        if formats.recognise(content_type, payload):
-            self._take_foreign(number, route, device)
+        payload = self.messages[number].payload
+        if form := formats.recognise("", payload):
+            self._take_foreign(number, route, device, form)
             return
         is_json = isinstance(error, msgspec.ValidationError)
         if not is_json or not payload.lstrip().startswith(b"["):
@@ -146,14 +149,11 @@ class _Decoding:
                 origin = (bytes(raw), item)
                 self._refuse(number, Reason.INVALID_FIELD, _first_line(wrong), origin)
 
-    def _take_foreign(self, number: int, route: _Route, device: str) -> None:
+    def _take_foreign(self, number: int, route: _Route, device: str, form: formats.Format) -> None:
         """A message in another shape, translated to objects of the contract."""
-        message = self.messages[number]
-        self.foreign.add(number)
-        foreign = formats.recognise(message.content_type, message.payload)
-        assert foreign is not None
+        payload = self.messages[number].payload
         try:
-            found = foreign.translate(message.payload, route.stream)
+            found = form.translate(payload, route.stream)
         except formats.FormatError as error:
             self._refuse(number, error.reason, error.detail)
             return
@@ -161,20 +161,26 @@ class _Decoding:
         if not 0 < total <= MAX_OBJECTS:
             self._refuse_length(number, total)
             return
-        for item, fault in enumerate(found.faults, len(found.objects)):
-            detail = f"{foreign.name}, part {fault.position}: {fault.detail}"
-            self._refuse(number, fault.reason, detail, (message.payload, item))
+        self.foreign[number] = found.objects
         for item, translated in enumerate(found.objects):
-            wire = route.wire if route.stream == BATCH else WIRES.get(
-                str(translated.get("stream", route.stream)), route.wire
-            )  # fmt: skip
             try:
-                sample = msgspec.convert(translated, wire.type)
+                sample = _convert(translated, route, form)
             except _ERRORS as error:
-                detail = f"{foreign.name}: {_first_line(error)}"
-                self._refuse(number, Reason.INVALID_FIELD, detail, (message.payload, item))
+                detail = f"{form.name}: {_first_line(error)}"
+                origin = (self.kept_of_foreign(number, item), item)
+                self._refuse(number, Reason.INVALID_FIELD, detail, origin)
             else:
                 self._take(number, route, device, (item,), [sample])
+        for item, fault in enumerate(_summed_up(found.faults), len(found.objects)):
+            detail = f"{form.name}, part {fault.position}: {fault.detail}"
+            self._refuse(number, fault.reason, detail, (payload, item))
+
+    def kept_of_foreign(self, number: int, item: int) -> bytes:
+        """What is kept of a translated sample that is refused."""
+        objects = self.foreign[number]
+        if len(objects) <= KEPT_WHOLE:
+            return self.messages[number].payload
+        return msgspec.json.encode(objects[item])
 
     def _refuse(
         self, number: int, reason: Reason, detail: str, origin: tuple[bytes, int] | None = None
@@ -201,6 +207,31 @@ class _Decoding:
     def _refuse_length(self, number: int, objects: int) -> None:
         reason = Reason.TOO_MANY if objects else Reason.EMPTY
         self._refuse(number, reason, f"the array holds {objects:,} objects")
+
+
+def _convert(translated: formats.Object, route: _Route, form: formats.Format) -> Any:
+    """A translated object as a sample of its topic. Raises msgspec's errors."""
+    stream = translated.get("stream", route.stream)
+    if route.stream == BATCH:
+        if not translated.get("device"):
+            raise msgspec.ValidationError(
+                "the payload names no device: publish it on the device's own topic"
+            )
+    elif stream != route.stream:
+        raise msgspec.ValidationError(
+            f"a sample of {stream} on a topic of {route.stream}: publish it under {stream}"
+        )
+    return msgspec.convert(translated, route.wire.type)
+
+
+def _summed_up(faults: list[formats.Fault]) -> list[formats.Fault]:
+    """Faults of one message; beyond `KEPT_WHOLE` one stands for the rest."""
+    if len(faults) <= KEPT_WHOLE:
+        return faults
+    position, reason, detail = faults[KEPT_WHOLE - 1]
+    rest = len(faults) - KEPT_WHOLE
+    last = formats.Fault(position, reason, f"{detail}; {rest:,} more parts are wrong")
+    return [*faults[: KEPT_WHOLE - 1], last]
 
 
 def decode(
@@ -274,7 +305,9 @@ def _origins(decoding: _Decoding, message: list[int], item: list[int]) -> Callab
     def origin(row: int) -> Origin:
         sent = messages[message[row]]
         if message[row] in decoding.foreign:
-            return Origin(sent.topic, sent.payload, item[row], sent.content_type)
+            payload = decoding.kept_of_foreign(message[row], item[row])
+            is_whole = payload is sent.payload
+            return Origin(sent.topic, payload, item[row], sent.content_type if is_whole else "")
         return Origin(sent.topic, bytes(objects(message[row])[item[row]]), item[row])
 
     return origin

@@ -65,6 +65,11 @@ def json_value(payload: bytes) -> Any:
         raise FormatError(Reason.MALFORMED, detail) from error
 
 
+def looks_like_json(payload: bytes) -> bool:
+    """Whether it begins like an object or an array."""
+    return payload.lstrip()[:1] in (b"{", b"[")
+
+
 def text_of(payload: bytes) -> str:
     """The text of a payload. Raises `FormatError`."""
     try:
@@ -73,17 +78,12 @@ def text_of(payload: bytes) -> str:
         raise FormatError(Reason.MALFORMED, f"no UTF-8: {error.reason}") from error
 
 
-_NUMBER = re.compile(r"[+-]?\d{1,18}(\.\d{1,18})?")
-
-
 def number(value: Any) -> int | float | None:
-    """A finite number, also one that was sent as text; None for anything else.
+    """A finite number as it is; None for anything else.
 
     A number without a fraction is an int, so that it fits whole fields. None of ours needs more
     than 63 bits.
     """
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        value = float(value) if "." in value else int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, float):
@@ -91,6 +91,29 @@ def number(value: Any) -> int | float | None:
             return None
         return int(value) if value.is_integer() and abs(value) < 2**53 else value
     return value if abs(value) < 2**63 else None
+
+
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
+
+
+def number_or_text(value: Any) -> int | float | None:
+    """A number that may have been sent as text, as some platforms do."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value) if "." in value else int(value)
+    return number(value)
+
+
+def shown(value: Any) -> str:
+    """A value in the text of a refusal, in at most 60 characters.
+
+    Only text and numbers are shown as they are: a container can be made that takes gigabytes to
+    print, and Python refuses to print a whole number of more than 4,300 digits.
+    """
+    if isinstance(value, str):
+        return repr(value[:40])
+    if number(value) is not None:
+        return str(value)
+    return type(value).__name__
 
 
 def tenths(value: int | float) -> float:

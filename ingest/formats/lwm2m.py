@@ -1,45 +1,65 @@
-"""LwM2M object 4, connectivity monitoring, as SenML carries it (OMA registry, 4.xml 1.3)."""
+"""LwM2M object 4, connectivity monitoring, as SenML carries it (OMA registry, 4.xml 1.3).
+
+Radio signal strength (2) is the RSRP of LTE and NR and the NRSRP of NB-IoT, link quality (3) the
+RSRQ; of another bearer (0) they are something else, and its sample is refused. The CE level (13)
+counts from one. All other resources, and all other objects, are none of ours.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-from ingest.formats.base import FormatError, number
+from ingest.formats.base import FormatError, number, shown
+from ingest.formats.units import convert
 from ingest.reasons import Reason
 
-PATH = re.compile(r"(?P<device>.*?)/?(?:(?<=/)|(?<![^/]))4/0/(?P<resource>\d{1,5})")
-"""A record's name: perhaps a device, then /4/0/ and the resource."""
-
-_TECHNOLOGY = {0: "gsm", 5: "lte", 6: "lte", 7: "nbiot", 8: "nr", 9: "nr"}
-"""Resource 0, network bearer; the others have no radio samples here."""
-
-_FIELDS = {2: "rsrp_dbm", 3: "rsrq_db", 8: "cell_id", 11: "sinr_db"}
-"""Radio signal strength is NRSRP of NB-IoT and RSRP of LTE, link quality NRSRQ and RSRQ."""
+_DEVICE = r"(?:(?P<device>.*?)/|/?)"
+_OURS = re.compile(_DEVICE + r"4/0/(?P<resource>[0-9]{1,5})(?P<instance>/[0-9]{1,5})?")
+_ANY = re.compile(_DEVICE + r"[0-9]{1,5}/[0-9]{1,5}/[0-9]{1,5}(/[0-9]{1,5})?")
 
 _BEARER, _CE_LEVEL = 0, 13
+_FIELDS = {
+    _BEARER: "technology", 2: "rsrp_dbm", 3: "rsrq_db", 8: "cell_id", 11: "sinr_db",
+    _CE_LEVEL: "ecl",
+}  # fmt: skip
+_RESOURCES = {field: resource for resource, field in _FIELDS.items()}
+_TECHNOLOGIES = {5: "lte", 6: "lte", 7: "nbiot", 8: "nr", 9: "nr"}
 
 
-def resource(number_of: int, value: Any) -> tuple[str | None, Any]:
-    """Field and value of a resource; None where it is none of ours. Raises `FormatError`."""
-    if number_of not in {_BEARER, _CE_LEVEL, *_FIELDS}:
-        return None, None
-    sent = number(value)
-    if sent is None:
-        raise FormatError(Reason.INVALID_FIELD, f"/4/0/{number_of} is no number")
-    if number_of == _BEARER:
-        if sent not in _TECHNOLOGY:
-            raise FormatError(Reason.UNKNOWN_TECHNOLOGY, f"network bearer {sent} has no radio")
-        return "technology", _TECHNOLOGY[int(sent)]
-    if number_of == _CE_LEVEL:
-        return _ce_level(sent)
-    return _FIELDS[number_of], sent
+def parse(name: str) -> tuple[str, str | None] | None:
+    """Device and field that a path means, the field None where it is none of ours.
+
+    None where the name is no path of LwM2M.
+    """
+    if path := _OURS.fullmatch(name):
+        ours = None if path["instance"] else _FIELDS.get(int(path["resource"]))
+        return path["device"] or "", ours
+    path = _ANY.fullmatch(name)
+    return (path["device"] or "", None) if path else None
 
 
-def _ce_level(sent: int | float) -> tuple[str | None, Any]:
-    """Resource 13 counts from one: 0 is none, 1 is CE level 0."""
-    if sent == 0:
-        return None, None
-    if sent not in (1, 2, 3):
-        raise FormatError(Reason.OUT_OF_RANGE, f"/4/0/13 = {sent} is not 0 … 3 (CE level + 1)")
-    return "ecl", int(sent) - 1
+def value(field: str, sent: Any, unit: str) -> Any:
+    """The value of a field, as the message contract has it; None: not measured.
+
+    Raises `FormatError`.
+    """
+    measured = number(sent)
+    if measured is None:
+        raise FormatError(
+            Reason.INVALID_FIELD, f"/4/0/{_RESOURCES[field]} = {shown(sent)} is no number"
+        )
+    if field == "technology":
+        if measured not in _TECHNOLOGIES:
+            raise FormatError(
+                Reason.UNKNOWN_TECHNOLOGY, f"network bearer {measured} reports no RSRP"
+            )
+        return _TECHNOLOGIES[int(measured)]
+    return _ecl(measured) if field == "ecl" else convert(field, unit, measured)
+
+
+def _ecl(ce_level: int | float) -> int | None:
+    """Resource 13 is 0 without coverage enhancement, 1 in CE level 0."""
+    if ce_level not in (0, 1, 2, 3):
+        raise FormatError(Reason.OUT_OF_RANGE, f"/4/0/13 = {ce_level} is not 0 … 3 (CE level + 1)")
+    return int(ce_level) - 1 if ce_level else None

@@ -8,10 +8,9 @@ from shudao.streams import BATCH
 
 
 def fits(payload: bytes) -> bool:
-    """Whether it is more than one line, of which the first is an object by itself."""
-    first, newline, rest = payload.strip().partition(b"\n")
-    first = first.strip()
-    return bool(newline and rest) and first.startswith(b"{") and first.endswith(b"}")
+    """Whether a line ends with a brace and the next begins with one, as nowhere in JSON."""
+    first, _, rest = payload.lstrip().partition(b"\n")
+    return first[:1] == b"{" and first.rstrip()[-1:] == b"}" and rest.lstrip()[:1] == b"{"
 
 
 def translate(payload: bytes, stream: str) -> Translated:

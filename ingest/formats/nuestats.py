@@ -18,7 +18,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from ingest.formats.base import Format, FormatError, Object, Translated, tenths, text_of
+from ingest.formats.base import (
+    Format,
+    FormatError,
+    Object,
+    Translated,
+    looks_like_json,
+    shown,
+    tenths,
+    text_of,
+)
 from ingest.reasons import Reason
 
 ABSENT = -32768
@@ -35,14 +44,14 @@ _FIELDS: dict[str, tuple[str, Callable[[int], int | float], int]] = {
 """Label → field, unit, and what means "not measured"."""
 
 _CELL = ("EARFCN", "PCI", None, "Signal power", "RSRQ", None, "SNR")
-_PREFIX = re.compile(r"\+?NUESTATS:\s*(?:(CELL|[A-Z]+),)?")
-_WHOLE = re.compile(r"-?\d{1,15}")
+_PREFIX = re.compile(r"\+?NUESTATS:\s*(?:([A-Z]+),)?")
+_WHOLE = re.compile(r"-?[0-9]{1,15}")
 
 
 def fits(payload: bytes) -> bool:
     """Whether it looks like it."""
     head = payload[:512]
-    return b"Signal power:" in head or b"NUESTATS:" in head
+    return (b"Signal power:" in head or b"NUESTATS:" in head) and not looks_like_json(head)
 
 
 def translate(payload: bytes, stream: str) -> Translated:
@@ -63,21 +72,27 @@ def translate(payload: bytes, stream: str) -> Translated:
 
 def time_line(lines: list[str]) -> int:
     """The time that the sender put before an AT response. Raises `FormatError`."""
-    for line in lines:
-        label, _, value = line.partition(":")
-        if label.strip().lower() == "time" and _WHOLE.fullmatch(value.strip() or "-"):
-            return int(value)
-    raise FormatError(
-        Reason.INVALID_FIELD,
-        "an AT response has no time: send a line 'time:<milliseconds since 1970, UTC>' before it",
-    )
+    text = tagged(lines, "time")
+    if not _WHOLE.fullmatch(text):
+        raise FormatError(
+            Reason.INVALID_FIELD,
+            "an AT response has no time: send a line 'time:<milliseconds since 1970, UTC>' before"
+            " it",
+        )
+    return int(text)
+
+
+def tagged(lines: list[str], tag: str) -> str:
+    """What stands behind ``tag:`` in the first line that begins so; empty where none does."""
+    parts = (line.partition(":") for line in lines)
+    return next((text.strip() for name, _, text in parts if name.strip().lower() == tag), "")
 
 
 def _value(label: str, text: str) -> Iterator[tuple[str, int | float]]:
     if label not in _FIELDS:
         return
     if not _WHOLE.fullmatch(text):
-        raise FormatError(Reason.INVALID_FIELD, f"{label}: {text[:40]!r} is no whole number")
+        raise FormatError(Reason.INVALID_FIELD, f"{label}: {shown(text)} is no whole number")
     name, unit, absent = _FIELDS[label]
     if int(text) != absent:
         yield name, unit(int(text))

@@ -8,6 +8,7 @@ unit differs between modules (whole and tenths of dB) and the body does not say 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +20,8 @@ from ingest.formats.base import (
     Object,
     Translated,
     json_value,
-    number,
+    number_or_text,
+    shown,
     tenths,
 )
 from ingest.reasons import Reason
@@ -32,6 +34,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], int | float], int]] = {
     "signalPCI": ("pci", lambda v: v, 65_535),
 }
 """Name → field, unit, and what means "not measured"."""
+_EVENT_TIME = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 
 
 def fits(payload: bytes) -> bool:
@@ -74,9 +77,9 @@ def _sample(service: Object, device: Any) -> Object:
     for key, (name, unit, absent) in _FIELDS.items():
         if data.get(key) is None:
             continue
-        value = number(data[key])
+        value = number_or_text(data[key])
         if value is None:
-            raise FormatError(Reason.INVALID_FIELD, f"{key}: {str(data[key])[:40]!r} is no number")
+            raise FormatError(Reason.INVALID_FIELD, f"{key}: {shown(data[key])} is no number")
         if value != absent:
             sample[name] = unit(value)
     return sample
@@ -84,10 +87,12 @@ def _sample(service: Object, device: Any) -> Object:
 
 def _time_ms(text: Any) -> int:
     try:
-        at = datetime.strptime(str(text), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        if not isinstance(text, str) or not _EVENT_TIME.fullmatch(text):
+            raise ValueError
+        at = datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError as error:
         raise FormatError(
-            Reason.INVALID_FIELD, f"eventTime: {str(text)[:40]!r} is not like 20180602T062810Z"
+            Reason.INVALID_FIELD, f"eventTime: {shown(text)} is not like 20180602T062810Z"
         ) from error
     return round(at.timestamp() * 1000)
 

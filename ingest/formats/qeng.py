@@ -10,7 +10,8 @@ transmit power, operation mode: whole dBm and dB, empty where not measured. Line
 neighbours and are not read. Two values mean nothing without another line, and are left out
 without it:
 - the transmit power is in dBm from a BC660K, in tenths from a BC26: ``module:`` says which;
-- the ECL is only valid while connected (RRC): ``+CSCON: …,1``, as the module itself reports it.
+- the ECL is only valid while connected (RRC): ``+CSCON: …,1``, as the module itself reports it, and
+  no line that says otherwise.
 ``time:`` as in NUESTATS.
 """
 
@@ -18,8 +19,16 @@ from __future__ import annotations
 
 import re
 
-from ingest.formats.base import Format, FormatError, Object, Translated, text_of
-from ingest.formats.nuestats import time_line
+from ingest.formats.base import (
+    Format,
+    FormatError,
+    Object,
+    Translated,
+    looks_like_json,
+    shown,
+    text_of,
+)
+from ingest.formats.nuestats import tagged, time_line
 from ingest.reasons import Reason
 
 _NAMES = (
@@ -28,14 +37,15 @@ _NAMES = (
 )  # fmt: skip
 _TX_POWER_UNIT = {"BC660K": 1.0, "BC26": 0.1}
 _SERVING = re.compile(r"\+QENG:\s*0,(.*)")
-_CONNECTED = re.compile(r"\+CSCON:\s*(?:\d,)?1")
-_WHOLE = re.compile(r"-?\d{1,10}")
+_CONNECTED = re.compile(r"\+CSCON:\s*(?:[0-9],)?1")
+_WHOLE = re.compile(r"-?[0-9]{1,10}")
 _HEX = re.compile(r"[0-9A-Fa-f]{1,9}")
 
 
 def fits(payload: bytes) -> bool:
     """Whether it looks like it."""
-    return b"+QENG:" in payload[:512]
+    head = payload[:512]
+    return b"+QENG:" in head and not looks_like_json(head)
 
 
 def translate(payload: bytes, stream: str) -> Translated:
@@ -45,7 +55,7 @@ def translate(payload: bytes, stream: str) -> Translated:
     if len(serving) != 1:
         raise FormatError(Reason.MALFORMED, f"{len(serving)} lines of a serving cell, not one")
     values = _values(serving[0])
-    if not any(_CONNECTED.fullmatch(line) for line in lines):
+    if not _is_connected(lines):
         values.pop("ecl", None)
     power = values.pop("tx_power_dbm", None)
     unit = _TX_POWER_UNIT.get(_module(lines))
@@ -56,10 +66,14 @@ def translate(payload: bytes, stream: str) -> Translated:
     )
 
 
+def _is_connected(lines: list[str]) -> bool:
+    said = [line for line in lines if line.startswith("+CSCON:")]
+    return bool(said) and all(_CONNECTED.fullmatch(line) for line in said)
+
+
 def _module(lines: list[str]) -> str:
     """What ``module:`` names, without the variant (BC660K-GL)."""
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("module:")]
-    return named[0].partition("-")[0].upper() if named else ""
+    return tagged(lines, "module").partition("-")[0].upper()
 
 
 def _values(text: str) -> Object:
@@ -71,7 +85,7 @@ def _values(text: str) -> Object:
         if name is None or not value:
             continue
         if not (_HEX if name == "cell_id" else _WHOLE).fullmatch(value):
-            raise FormatError(Reason.INVALID_FIELD, f"{name}: {value[:40]!r} is no number")
+            raise FormatError(Reason.INVALID_FIELD, f"{name}: {shown(value)} is no number")
         found[name] = int(value, 16 if name == "cell_id" else 10)
     return found
 

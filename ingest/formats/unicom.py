@@ -4,7 +4,8 @@
      "params": {"data": [{"key": "rsrp", "value": -120, "ts": "1620649332214"}, …]}}
 
 Whole dBm and dB, numbers also as text, times in milliseconds as text. Entries of one time are one
-sample; one without ``ts`` is of ``moduleTime``, the module's own clock.
+sample, refused when one of them is wrong; one without ``ts`` is of ``moduleTime``, the module's own
+clock. The first of two entries of one key and time stays.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from ingest.formats.base import (
     Object,
     Translated,
     json_value,
-    number,
+    number_or_text,
+    shown,
 )
 from ingest.reasons import Reason
 
@@ -37,28 +39,32 @@ def fits(payload: bytes) -> bool:
 def translate(payload: bytes, stream: str) -> Translated:
     """A radio sample for each time. Raises `FormatError`."""
     entries = _entries(json_value(payload))
-    own_time = next((number(e.get("value")) for e in entries if e.get("key") == "moduleTime"), None)
+    own_time = next((e.get("value") for e in entries if e.get("key") == "moduleTime"), None)
     samples: dict[int, Object] = {}
+    wrong: set[int] = set()
     faults = []
     for position, entry in enumerate(entries):
-        key, name = entry.get("key"), _FIELDS.get(str(entry.get("key")))
-        if name is None:
+        key, sent = entry.get("key"), entry.get("value")
+        if not isinstance(key, str) or key not in _FIELDS or sent is None:
             continue
-        value, time_ms = number(entry.get("value")), number(entry.get("ts", own_time))
+        ts = entry.get("ts")
+        time_ms, value = number_or_text(own_time if ts is None else ts), number_or_text(sent)
         if not isinstance(time_ms, int):
             detail = f"{key} has neither ts nor moduleTime in milliseconds"
             faults.append(Fault(position, Reason.INVALID_FIELD, detail))
         elif value is None:
-            detail = f"{key}: {str(entry.get('value'))[:40]!r} is no number"
+            wrong.add(time_ms)
+            detail = f"{key}: {shown(sent)} is no number"
             faults.append(Fault(position, Reason.INVALID_FIELD, detail))
-        elif not (name == "ecl" and value == _ECL_UNKNOWN):
+        else:
             sample = samples.setdefault(
                 time_ms, {"stream": "radio", "technology": "nbiot", "time": time_ms}
             )
-            sample[name] = value
+            if not (key == "signalECL" and value == _ECL_UNKNOWN):
+                sample.setdefault(_FIELDS[key], value)
     if not samples and not faults:
         raise FormatError(Reason.EMPTY, "no entry holds a radio measurement")
-    return Translated(list(samples.values()), faults)
+    return Translated([s for time_ms, s in samples.items() if time_ms not in wrong], faults)
 
 
 def _entries(body: Any) -> list[Object]:

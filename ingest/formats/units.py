@@ -11,16 +11,20 @@ _ENDINGS: dict[str, dict[str, tuple[float, float]]] = {
     "_dbm": {"": (1, 0), "dBm": (1, 0), "dBW": (1, 30)},
     "_db": {"": (1, 0), "dB": (1, 0)},
     "_ms": {"": (1, 0), "ms": (1, 0), "s": (1000, 0), "min": (60_000, 0)},
-    "_mbps": {"": (1, 0), "Mbit/s": (1, 0), "bit/s": (1e-6, 0), "kbit/s": (1e-3, 0)},
-    "_pct": {"": (1, 0), "%": (1, 0), "/": (100, 0)},
-}
-_PLAIN = {"": (1.0, 0.0), "count": (1.0, 0.0), "/": (1.0, 0.0)}
-_DEGREES = {"": (1.0, 0.0), "lon": (1.0, 0.0), "lat": (1.0, 0.0), "deg": (1.0, 0.0)}
+    "_mbps": {
+        "": (1, 0), "Mbit/s": (1, 0), "bit/s": (1e-6, 0), "kbit/s": (1e-3, 0),
+        "B/s": (8e-6, 0), "MB/s": (8, 0),
+    },
+    "_pct": {"": (1, 0), "%": (1, 0), "/100": (1, 0), "/": (100, 0)},
+    "lon": {"": (1, 0), "lon": (1, 0), "deg": (1, 0)},
+    "lat": {"": (1, 0), "lat": (1, 0), "deg": (1, 0)},
+}  # fmt: skip
+_PLAIN: dict[str, tuple[float, float]] = {"": (1, 0), "count": (1, 0), "/": (1, 0)}
 
 
 def convert(field: str, unit: str, value: int | float) -> int | float:
     """A value in the field's own unit. Raises `FormatError` for a unit that it cannot have."""
-    units = _DEGREES if field in ("lon", "lat") else _units(field)
+    units = next((u for ending, u in _ENDINGS.items() if field.endswith(ending)), _PLAIN)
     if unit not in units:
         allowed = ", ".join(repr(u) for u in units if u)
         raise FormatError(Reason.INVALID_FIELD, f"{field} in {unit[:20]!r}: send it in {allowed}")
@@ -28,8 +32,3 @@ def convert(field: str, unit: str, value: int | float) -> int | float:
     if factor == 1 and offset == 0:
         return value
     return round(value * factor + offset, 9)
-
-
-def _units(field: str) -> dict[str, tuple[float, float]]:
-    ending = next((e for e in _ENDINGS if field.endswith(e)), None)
-    return _ENDINGS[ending] if ending else _PLAIN
