@@ -5,10 +5,25 @@ What every source promises (one conformance suite tests them all, tests/ingest/t
   acknowledged in the order in which they came;
 - the session is persistent: what was not acknowledged is delivered again after a reconnect, and
   what arrives while nobody is connected waits at the broker;
-- at most ``receive_maximum`` messages are in flight (QoS 0, which no broker holds back, is dropped
-  beyond that, counted and logged), so memory stays bounded however slow the reader is; the
-  connection is kept alive meanwhile;
-- a cancelled reader loses nothing: the next one gets every message that was not acknowledged.
+- at most ``receive_maximum`` messages of QoS 1 are in flight, and those of QoS 0, which no broker
+  holds back, are dropped where that many messages are in flight already (counted and logged; over
+  MQTT 3.1.1 the socket is left unread instead), so memory stays bounded however slow the reader
+  is; the connection is kept alive meanwhile;
+- a cancelled reader loses nothing: the next one gets every message that was not acknowledged
+  (QoS 0 apart, which is lost with the connection);
+- what was received before a connection broke is handed on all the same, and delivered again: a
+  broker that was killed may have forgotten it;
+- a message that cannot be read (a topic that is not UTF-8) is handed on as well as it can be, to be
+  quarantined and acknowledged: it neither stops the stream nor comes for ever.
+
+How it ends: `stop` ends the generator, but not before every batch that it yielded is acknowledged
+and the broker has read that, or the connection is gone, or the generator is closed (``aclose``).
+So whoever waits for the generator's end must acknowledge meanwhile, from another task, or must
+have acknowledged each batch before it asks for the next. Messages that were received and not
+yielded are left to be delivered again.
+
+MQTT sources: `ingest.sources.mqtt5` (fast, MQTT 5) and `ingest.sources.aiomqtt` (any broker), which
+`ingest.sources.choose` chooses between; `ingest.sources.mqtt` is what they have in common.
 """
 
 from __future__ import annotations
@@ -50,7 +65,8 @@ class SourceOptions:
     and what arrives meanwhile."""
     keep_alive_s: int = 30
     retire: bool = False
-    """Unsubscribe, deliver what the session still holds, end the session, and end."""
+    """Unsubscribe, deliver what the session still holds until nothing comes for a second and all is
+    acknowledged, end the session, and end; at once where the broker keeps no such session."""
 
     @property
     def topic_filter(self) -> str:

@@ -40,6 +40,11 @@ def acknowledgements(ids: list[int]) -> bytes:
     return packets
 
 
+def _size(messages: list[Message]) -> int:
+    """Bytes of payload."""
+    return sum(map(len, map(_payload, messages)))
+
+
 class Connection(ABC):
     """What a source reads from between connecting and losing the connection.
 
@@ -100,20 +105,17 @@ class Connection(ABC):
             self.since = now
         self._waiting += messages
         self._ids += ids
-        self._bytes += sum(map(len, map(_payload, messages)))
+        self._bytes += _size(messages)
         self.wake()
 
     def take(self, most: int) -> tuple[list[Message], list[int]]:
         """Those that wait longest, at most ``most`` and `BATCH_BYTES`; and their ids."""
-        count, size = len(self._waiting), self._bytes
-        if self.has(most):
-            sizes = accumulate(map(len, map(_payload, self._waiting)))
-            for count, size in enumerate(sizes, 1):
-                if count == most or size >= BATCH_BYTES:
-                    break
+        count = min(most, len(self._waiting))
+        if self._bytes > BATCH_BYTES:
+            count = self._fitting(count)
         messages, ids = self._waiting[:count], self._ids[:count]
         del self._waiting[:count], self._ids[:count]
-        self._bytes -= size
+        self._bytes = self._bytes - _size(messages) if self._waiting else 0
         self.taken += count
         self.since = self._loop.time()
         return messages, ids
@@ -200,6 +202,11 @@ class Connection(ABC):
     @abstractmethod
     async def _sent(self) -> None:
         """Wait while the socket takes nothing more."""
+
+    def _fitting(self, most: int) -> int:
+        """How many of those that wait longest make up `BATCH_BYTES`."""
+        sizes = accumulate(map(len, map(_payload, self._waiting[:most])))
+        return next((n for n, size in enumerate(sizes, 1) if size >= BATCH_BYTES), most)
 
     def _without_excess(
         self, messages: list[Message], ids: list[int]

@@ -177,6 +177,8 @@ class Mqtt5Connection(Connection, asyncio.BufferedProtocol):
         await self._ask(packet.write(), mqtt5.UnsubAckPacket)
 
     async def _settle(self) -> None:
+        if not self._started:
+            return
         self._send_ping()  # it answers in turn
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_S):
@@ -278,6 +280,7 @@ class Mqtt5Connection(Connection, asyncio.BufferedProtocol):
         """Read again, if there is room."""
         self._resting = None
         if self.is_full:
+            self._heard = True  # what the broker says meanwhile is not listened to
             self._resting = self._loop.call_later(REST_S * 10, self._go_on)
         elif self.lost is None:
             self._transport.resume_reading()
@@ -296,7 +299,7 @@ class Mqtt5Connection(Connection, asyncio.BufferedProtocol):
 
         Not where we ourselves did not look: there was no room, or the event loop came too late.
         """
-        if not self._heard and not self.is_full and self._loop.time() - due < 1:
+        if not self._heard and self._loop.time() - due < 1:
             self._lose(LostError(f"the broker has been silent for {period_s:.1f} s"))
             self._transport.abort()
             return

@@ -66,12 +66,15 @@ def read_packets(window: memoryview, received_ms: int) -> Packets:
             except _EndError as known:
                 stop = known
                 break
-        if window[at] & 0xF0 == 0x30:
+        first = window[at]
+        if first & 0xF0 == 0x30:
             kind = packet.content_type  # type: ignore[union-attr]
             kind = "" if kind is None else media_type(kind)
             add(new(Message, (packet.topic, packet.payload, received_ms, kind)))  # type: ignore[union-attr]
-            number = packet.packet_id or 0  # type: ignore[union-attr]
-            add_id(number if window[at] & 4 == 0 else number | PUBREC)
+            if first & 6 == 2:
+                add_id(packet.packet_id)  # type: ignore[union-attr, arg-type]
+            else:
+                add_id(packet.packet_id | PUBREC if first & 6 else 0)  # type: ignore[union-attr, operator]
         else:
             others.append(packet)  # type: ignore[arg-type]
         at += size
