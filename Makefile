@@ -1,6 +1,6 @@
 # Everything that a newcomer types; each target sets up what is missing first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos check bench clean
+.PHONY: help setup demo test chaos fuzz check bench clean
 
 BIN := .venv/bin
 
@@ -18,6 +18,10 @@ test: setup  ## all tests, with a real broker and a real TimescaleDB (ARGS="-k r
 
 chaos: setup  ## ten minutes of faults: kills, cuts, restarts; nothing lost, nothing twice
 	@SHUDAO_CHAOS=long $(BIN)/pytest tests/faults $(ARGS)
+
+fuzz: setup  ## a million broken payloads, guided by coverage: each decoded or refused
+	@$(BIN)/pip install -q -e '.[fuzz]'
+	@$(BIN)/python -m tests.fuzz.decode -runs=1000000 $(ARGS)
 
 check: setup  ## lint, formatting, types
 	@$(BIN)/ruff check .
