@@ -62,6 +62,8 @@ class Scripted:
 
     def __init__(self, scripts: Sequence[Sequence[bytes | None]]) -> None:
         self.port = 0
+        self.open = 0
+        """Connections now."""
         self.received: list[list[bytes]] = []
         """The packets of each connection."""
         self._scripts = scripts
@@ -73,6 +75,7 @@ class Scripted:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         packets: list[bytes] = []
         self.received.append(packets)
+        self.open += 1
         script = list(self._scripts[min(len(self.received), len(self._scripts)) - 1])
         try:
             while packet := await read_packet(reader):
@@ -82,6 +85,7 @@ class Scripted:
                     break
                 writer.write(answer or b"")
         finally:
+            self.open -= 1
             writer.close()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 from typing import Any
 
 import pytest
@@ -68,15 +70,36 @@ async def test_what_cannot_be_read_ends_the_connection_and_not_the_stream() -> N
 
 async def test_a_packet_that_comes_in_pieces_is_read_when_it_is_whole() -> None:
     """And one that never becomes whole comes again on the next connection."""
-    pieces = [CONNACK, SUBACK + MESSAGE[:5], MESSAGE[5:] + MESSAGE[:5]]
-    source_script = [*pieces, CLOSE]
+    pieces = [CONNACK, SUBACK + MESSAGE[:5], MESSAGE[5:] + MESSAGE[:5], CLOSE]
     async with (
-        scripted(source_script, [CONNACK, SUBACK + MESSAGE]) as broker,
+        scripted(pieces, [CONNACK, SUBACK + MESSAGE]) as broker,
         reading(make(broker, keep_alive_s=1)) as reader,
     ):
-        await reader.receive(1)
-        await until(lambda: len(broker.received) == 2)
         assert payloads(await reader.receive(1)) == [b"x"]
+        assert reader.source.reconnects == 0
+        assert payloads(await reader.receive(1)) == [b"x"]
+        assert reader.source.reconnects == 1
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+async def test_a_reader_cancelled_while_it_connects_leaves_no_connection_behind(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take the session over from its successor. paho connects in a thread, slow here."""
+    connect = socket.create_connection
+
+    def slowly(*address: Any, **more: Any) -> socket.socket:
+        time.sleep(0.2)
+        return connect(*address, **more)
+
+    monkeypatch.setattr(socket, "create_connection", slowly)
+    connack = OLD_CONNACK if kind.endswith("3.1.1") else CONNACK
+    async with scripted([connack]) as broker:
+        reader = Reader(make(broker, kind))
+        await asyncio.sleep(0.1)
+        await reader.close()
+        await asyncio.sleep(0.4)
+        assert broker.open == 0
 
 
 async def test_a_packet_larger_than_we_announced_is_refused() -> None:
