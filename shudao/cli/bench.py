@@ -17,7 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Benchmarks, with services and data of their own; they need the source tree.",
 )
-_LOG_WIDTH = 150
+_LOG_WIDTH = 165
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
 
