@@ -2,16 +2,18 @@
 
 An input's first byte chooses the content type, its second the topic, the rest is the payload; one
 choice of topic reads the rest as an MQTT packet instead, as leniently as the sources do. Arguments
-are libFuzzer's. Where an input breaks a promise the process ends with a traceback and the input's
-name (``crash-…``), to be made a test of.
+are libFuzzer's. Where an input breaks a promise the process ends with a traceback, and the input is
+kept as ``crash-…``: to be run again (``python -m tests.fuzz.decode crash-…``), and made a test of.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import multiprocessing
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import atheris
@@ -23,6 +25,7 @@ with atheris.instrument_imports(include=["ingest"]):
     from ingest.sources.lenient import MalformedError, frame_size, parse_publish
 
 from shudao.streams import BATCH, STREAMS, topic
+from tests.fuzz.mutate import structure
 from tests.ingest.payloads import QENG_EMPTY_FIELDS, QENG_GSM, TIME_MS, examples
 
 CONTENT_TYPES = ["", "application/json", *(name for f in FORMATS for name in f.content_types)]
@@ -33,7 +36,8 @@ TOPICS = [
     "shudao/v1/telecom/radar/nb-1",
 ]
 PACKET = len(TOPICS)
-DEFAULTS = ["-timeout=10", "-max_len=4096", "-len_control=0", "-rss_limit_mb=1024"]
+MAX_S = 2
+DEFAULTS = ["-timeout=20", "-max_len=4096", "-len_control=0", "-rss_limit_mb=1024"]
 
 # libFuzzer ends its process without a word to Python, so the fuzzer is a child of ours.
 FORK = multiprocessing.get_context("fork")
@@ -43,8 +47,18 @@ ran = FORK.Value("q", 0, lock=False)
 def run(data: bytes) -> None:
     """One input. Raises where a promise is broken."""
     ran.value += 1
-    if len(data) < 2:
-        return
+    began = time.process_time()
+    try:
+        if len(data) >= 2:
+            take(data)
+        assert time.process_time() - began < MAX_S, "it takes too long"
+    except Exception:
+        Path(f"crash-{hashlib.sha1(data).hexdigest()[:12]}").write_bytes(data)
+        raise
+
+
+def take(data: bytes) -> None:
+    """Decode an input as what its first bytes say."""
     choice, payload = data[1] % (PACKET + 1), data[2:]
     if choice == PACKET:
         read_packet(payload)
@@ -129,8 +143,10 @@ def main() -> int:
             (corpus / f"{i:03}").write_bytes(seed)
         dictionary.write_text("\n".join(words()) + "\n")
         flags = [a for a in sys.argv[1:] if a.startswith("-")]
-        folders = [a for a in sys.argv[1:] if not a.startswith("-")]  # of these the first grows
-        arguments = [*DEFAULTS, f"-dict={dictionary}", *flags, *folders, str(corpus)]
+        given = [a for a in sys.argv[1:] if not a.startswith("-")]
+        if not any(Path(name).is_file() for name in given):
+            given.append(str(corpus))  # of several folders the first grows
+        arguments = [*DEFAULTS, f"-dict={dictionary}", *flags, *given]
         child = FORK.Process(target=fuzz, args=([sys.argv[0], *arguments],))
         child.start()
         child.join()
@@ -141,8 +157,18 @@ def main() -> int:
 
 def fuzz(arguments: list[str]) -> None:
     """Run libFuzzer; does not return."""
-    atheris.Setup(arguments, run)
+    atheris.Setup(arguments, run, custom_mutator=mutate)
     atheris.Fuzz()
+
+
+def mutate(data: bytes, max_size: int, seed: int) -> bytes:
+    """Every other time a value within JSON or CBOR, else bytes as libFuzzer knows to."""
+    if seed % 2:
+        changed = structure(data[2:], seed)
+        if changed is not None and len(changed) + 2 <= max_size:
+            return data[:2] + changed
+    mutated: bytes = atheris.Mutate(data, max_size)
+    return mutated
 
 
 if __name__ == "__main__":
