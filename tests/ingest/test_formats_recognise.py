@@ -81,7 +81,8 @@ def test_compact_json_is_taken_for_nothing_else(
 @pytest.mark.parametrize(
     "payload",
     [b"", b" ", b"{", b"[", b"[]", b"{}", b"[1]", b"[{}]", b'[{"time": 1, "n": 1}]', b'{"n": "x"}',
-     b'{"a": {}\n, "b": 1}', b'{"a": [{}\n,{}]}', b"7", b"null", b"\xff", b"time:1"],
+     b'{"a": {}\n, "b": 1}', b'{"a": [{}\n,{}]}', b"7", b"null", b"\xff", b"time:1",
+     b'{"a": "Signal power:"}', b'["+QENG: 0,1"]', b'{"a": "NUESTATS:"'],
 )  # fmt: skip
 def test_what_looks_like_nothing_is_left_to_compact_json(payload: bytes) -> None:
     """Which then says what is wrong with it."""
