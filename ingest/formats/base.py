@@ -15,6 +15,9 @@ from ingest.reasons import Reason
 Object = dict[str, Any]
 """An object of the message contract (shudao/streams.py): plain strings and numbers."""
 
+MAX_NAME = 256
+"""Characters of a name that holds for many samples of a message: each of them carries it."""
+
 
 class Fault(NamedTuple):
     """A part of a payload that could not be translated."""

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ingest.formats.base import (
+    MAX_NAME,
     Fault,
     Format,
     FormatError,
@@ -47,6 +48,9 @@ def translate(payload: bytes, stream: str) -> Translated:
     body = json_value(payload)
     if not isinstance(body, dict):
         raise FormatError(Reason.MALFORMED, "the body is no object")
+    device = body.get("deviceId")
+    if isinstance(device, str) and len(device) > MAX_NAME:
+        raise FormatError(Reason.INVALID_FIELD, f"a deviceId of more than {MAX_NAME} characters")
     services = body.get("services", [body.get("service")])
     if not isinstance(services, list):
         raise FormatError(Reason.INVALID_FIELD, "services is no array")
@@ -55,7 +59,7 @@ def translate(payload: bytes, stream: str) -> Translated:
         if not isinstance(service, dict) or service.get("serviceId") != "Connectivity":
             continue  # a meter's own services are none of ours
         try:
-            sample = _sample(service, body.get("deviceId"))
+            sample = _sample(service, device)
         except FormatError as error:
             out.faults.append(Fault(position, error.reason, error.detail))
         else:

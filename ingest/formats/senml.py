@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ingest.formats import lwm2m
-from ingest.formats.base import Fault, FormatError, Object, Translated, number, shown
+from ingest.formats.base import MAX_NAME, Fault, FormatError, Object, Translated, number, shown
 from ingest.formats.units import convert
 from ingest.reasons import Reason
 from shudao.streams import BATCH, STREAMS
@@ -125,7 +125,10 @@ def _must_understand(record: Object) -> None:
 
 
 def _name(record: Object) -> str:
-    name = _text(record, "bn") + _text(record, "n")
+    base, own = _text(record, "bn"), _text(record, "n")
+    if len(base) + len(own) > MAX_NAME:  # a base name of megabytes would be one in each record
+        raise FormatError(Reason.INVALID_FIELD, f"a name of more than {MAX_NAME} characters")
+    name = base + own
     if not _NAME.fullmatch(name):
         raise FormatError(Reason.INVALID_FIELD, f"{shown(name)} is no name of RFC 8428")
     return name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from tests.ingest.payloads import (
     as_cbor,
     examples,
     ndjson,
+    oceanconnect,
     senml,
     sent,
 )
@@ -182,3 +184,16 @@ def test_a_large_message_is_not_kept_for_each_of_its_faults() -> None:
     assert len(refusals) == 16
     assert refusals[14].detail == "NDJSON, part 15: the line is no object but list"
     assert refusals[15].detail.endswith("the line is no object but list; 983 more parts are wrong")
+
+
+def test_a_name_that_every_sample_carries_is_short() -> None:
+    """A megabyte of it, in each of some thousand samples, would be gigabytes and minutes."""
+    name = "a" * 1_000_000
+    pack = [{"bn": name, "bt": 1.7e9}, *({"n": "/ecl", "v": 1} for _ in range(20_000))]
+    body = oceanconnect(TIME_MS) | {"deviceId": name}
+    began = time.process_time()
+    for payload in (json.dumps(pack).encode(), as_cbor(pack), json.dumps(body).encode()):
+        samples, refusals = decode([sent(payload, stream="batch")], {})
+        assert samples == []
+        assert "of more than 256 characters" in refusals[0].detail
+    assert time.process_time() - began < 5
