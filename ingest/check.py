@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from ingest.batch import Bools, Checked, Floats, Ints, Refusal, Samples
-from ingest.directory import Devices, Directory
+from ingest.directory import Devices
 from ingest.reasons import Reason
 from shudao.streams import ABSENT, Field, Stream
 from shudao.vocabulary import FOREIGN_CARRIER, RADIO_TECHNOLOGIES
@@ -31,10 +31,9 @@ Check = tuple[Reason, Bools, Callable[[int], str]]
 
 
 def check(
-    samples: Samples, directory: Directory, now_ms: int, limits: Limits
+    samples: Samples, devices: Devices, now_ms: int, limits: Limits
 ) -> tuple[Checked, list[Refusal]]:
-    """Split samples into valid rows and refusals."""
-    devices = directory.devices(samples.device)
+    """Split samples of ``devices`` (a row each) into valid rows and refusals."""
     good = np.ones(len(samples), np.bool_)
     refusals = []
     for reason, bad, detail in _checks(samples, devices, now_ms, limits):

@@ -8,7 +8,7 @@ the message states another content type: it is nearly all that arrives.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from operator import attrgetter
@@ -272,15 +272,15 @@ def _columns(
 def _values(name: StreamName, samples: list[Any], metrics: dict[str, int]) -> Floats:
     """Shape (n, fields), a column contiguous in memory."""
     if name == "reading":
-        columns: list[list[float | None]] = [
+        columns: list[Iterable[float | None]] = [
             [metrics.get(s.metric, np.nan) for s in samples],
             [s.value for s in samples],
         ]
     else:
-        columns = [[*map(getter, samples)] for getter in FIELD_GETTERS[name]]
+        columns = [map(getter, samples) for getter in FIELD_GETTERS[name]]
     values = np.empty((len(columns), len(samples)))
     for i, column in enumerate(columns):
-        values[i] = column
+        values[i] = np.fromiter(column, np.float64, len(samples))
     return values.T
 
 

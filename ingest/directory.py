@@ -8,7 +8,7 @@ forgotten every ``max_age_s``, so a device that moves to another place is notice
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -38,14 +38,19 @@ class Directory:
         self._slots: dict[str, int] = {}
         self._rows = np.zeros((1, 5), np.int64)  # slot 0: unknown device
 
-    async def prepare(self, connection: asyncpg.Connection[Any], names: Iterable[str]) -> None:
-        """Make sure that every registered device among ``names`` is in memory."""
+    async def refresh(self, connection: asyncpg.Connection[Any]) -> None:
+        """Forget what is old, and know the metrics."""
         if time.monotonic() - self._loaded_at > self._max_age_s:
             await self._reload(connection)
-        known = self._slots
-        missing = {n for n in names if n not in known}
-        if missing:
+
+    async def devices(self, connection: asyncpg.Connection[Any], names: list[str]) -> Devices:
+        """The named devices; zeros for those that are not registered."""
+        slots = [*map(self._slots.get, names)]
+        if None in slots:
+            missing = {name for name, slot in zip(names, slots, strict=True) if slot is None}
             await self._load_devices(connection, sorted(missing))
+            slots = [*map(self._slots.get, names, repeat(0))]
+        return Devices(*self._rows[np.array(slots, np.intp)].T)
 
     async def _reload(self, connection: asyncpg.Connection[Any]) -> None:
         self.metrics = {
@@ -68,11 +73,6 @@ class Directory:
         first = len(self._rows)
         self._rows = np.concatenate([self._rows, np.array([tuple(r)[1:] for r in found], np.int64)])
         self._slots.update((r["name"], first + i) for i, r in enumerate(found))
-
-    def devices(self, names: list[str]) -> Devices:
-        """Ids of the named devices; zeros for those that are not registered."""
-        slots = np.fromiter((self._slots.get(n, 0) for n in names), np.int64, len(names))
-        return Devices(*self._rows[slots].T)
 
 
 def _is_text(name: str) -> bool:

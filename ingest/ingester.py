@@ -107,7 +107,7 @@ class Ingester:
         """Decode, look up, check and locate: all that comes before the transaction."""
 
         async def attempt(connection: asyncpg.Connection[Any]) -> Batch:
-            await self._directory.prepare(connection, ())
+            await self._directory.refresh(connection)
             samples, refusals = decode(messages, self._directory.metrics)
             return await self._check(connection, samples, refusals)
 
@@ -119,15 +119,17 @@ class Ingester:
         samples: Sequence[Samples],
         refusals: Sequence[Refusal],
     ) -> Batch:
-        for s in samples:
-            await self._directory.prepare(connection, s.device)
-        if self._auto_register:
-            await register_on_sight(connection, self._directory, samples, self._auto_register)
+        await self._directory.refresh(connection)
         await self._locator.prepare(connection)
         now_ms = time.time_ns() // 1_000_000
         batch = Batch(refusals=list(refusals))
         for s in samples:
-            checked, refused = check(s, self._directory, now_ms, self._limits)
+            devices = await self._directory.devices(connection, s.device)
+            if self._auto_register and await register_on_sight(
+                connection, s, devices, self._auto_register
+            ):
+                devices = await self._directory.devices(connection, s.device)
+            checked, refused = check(s, devices, now_ms, self._limits)
             batch.checked.append(self._locator.locate(checked))
             batch.refusals += refused
         return batch

@@ -37,12 +37,13 @@ APPEND = "INSERT INTO rollup_journal (stream, samples, rows) VALUES ($1, $2, $3)
 _TAKE = """
 SELECT journal_id, stream, rows FROM rollup_journal JOIN (
     SELECT journal_id, sum(samples) OVER (ORDER BY journal_id) - samples AS earlier
-    FROM rollup_journal WHERE {which}) waiting USING (journal_id)
+    FROM rollup_journal WHERE {which} AND journal_id <= $2) waiting USING (journal_id)
 WHERE earlier < $1 ORDER BY journal_id
 """
 TAKE_FOR_MINUTES = _TAKE.format(which="NOT in_minutes")
 TAKE_FOR_HOURS = _TAKE.format(which="in_minutes")
-"""The oldest entries, as many as hold $1 samples (at least one entry)."""
+"""The oldest entries up to $2, as many as hold $1 samples (at least one entry)."""
+NEWEST = "SELECT max(journal_id) FROM rollup_journal"
 
 MARK = "UPDATE rollup_journal SET in_minutes = true WHERE journal_id = ANY($1::bigint[])"
 DROP = "DELETE FROM rollup_journal WHERE journal_id = ANY($1::bigint[])"

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import asyncpg
 import numpy as np
+from numpy.typing import NDArray
 
 from ingest import copy, journal
 from ingest.batch import Rows
@@ -26,11 +27,14 @@ from ingest.statements import CREATE_ROLLUP_STAGES, MERGE_SEEN, merge_rollup, st
 from shudao.streams import STREAMS, StreamName
 
 SAMPLES_AT_ONCE = 500_000
-"""What one transaction takes: bounds its memory (some 500 bytes a sample) and its length."""
+"""What one transaction takes: bounds its length, and its memory (some 150 bytes a sample)."""
+CHUNK_ROWS = 50_000
+"""What is rolled up and encoded at once, of hours: up to a kilobyte a row."""
 PAUSE_S = 1.0
 """Between two merges of minutes; the least between two of hours."""
 _HOURS_SHARE = 0.15
 """Of the time, at most, for hours."""
+_NO_END = 2**63 - 1
 _LOCK = 0x5348_5544  # "SHUD": an advisory lock of the database
 
 
@@ -39,8 +43,8 @@ def pause_after_hours(seconds: float) -> float:
     return max(PAUSE_S, seconds * (1 / _HOURS_SHARE - 1))
 
 
-class _Prepared(NamedTuple):
-    """Everything that one merge adds: COPY's bytes by staging table, and the statement to run."""
+class _Part(NamedTuple):
+    """Some of what a merge adds: COPY's bytes, and what to run when its table's last are there."""
 
     table: str
     columns: list[str]
@@ -55,32 +59,46 @@ class Merger:
         self._connection = connection
         self._prepared = False
 
-    async def merge_minutes(self, *, wait: bool = False) -> int | None:
+    async def merge_minutes(self, *, wait: bool = False, until: int = _NO_END) -> int | None:
         """Add the oldest samples that wait to the minutes; how many they were.
 
-        None if somebody else is at it just now; with ``wait``, wait for him. Raises asyncpg's
-        errors, and ValueError for an entry that this program cannot read.
+        Only entries up to ``until``. None if somebody else is at it just now; with ``wait``, wait
+        for him. Raises asyncpg's errors, and ValueError for an entry that this program cannot read.
         """
-        return await self._merge(journal.TAKE_FOR_MINUTES, _minutes, journal.MARK, wait=wait)
+        return await self._merge(
+            journal.TAKE_FOR_MINUTES, _minutes, journal.MARK, wait=wait, until=until
+        )
 
-    async def merge_hours(self, *, wait: bool = False) -> int | None:
+    async def merge_hours(self, *, wait: bool = False, until: int = _NO_END) -> int | None:
         """Add the oldest samples that are in the minutes to the hours and last-seen.
 
         Returns and raises as `merge_minutes` does.
         """
-        return await self._merge(journal.TAKE_FOR_HOURS, _hours, journal.DROP, wait=wait)
+        return await self._merge(
+            journal.TAKE_FOR_HOURS, _hours, journal.DROP, wait=wait, until=until
+        )
 
     async def merge_all(self) -> int:
-        """Bring both up to date with all that is stored; how many samples reached the hours."""
-        while await self.merge_minutes(wait=True):
+        """Bring both up to date with all that is stored now; how many samples reached the hours.
+
+        What arrives meanwhile is left to the next merge, so this ends however busy it is.
+        """
+        newest = await self._connection.fetchval(journal.NEWEST) or 0
+        while await self.merge_minutes(wait=True, until=newest):
             pass
         total = 0
-        while taken := await self.merge_hours(wait=True):
+        while taken := await self.merge_hours(wait=True, until=newest):
             total += taken
         return total
 
     async def _merge(
-        self, take: str, prepare: Callable[[_Streams], list[_Prepared]], done: str, *, wait: bool
+        self,
+        take: str,
+        prepare: Callable[[_Streams], Iterator[_Part]],
+        done: str,
+        *,
+        wait: bool,
+        until: int,
     ) -> int | None:
         if not self._prepared:
             await self._connection.execute(CREATE_ROLLUP_STAGES)
@@ -90,18 +108,23 @@ class Merger:
                 await self._connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             elif not await self._connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK):
                 return None
-            entries = await self._connection.fetch(take, SAMPLES_AT_ONCE)
+            entries = await self._connection.fetch(take, SAMPLES_AT_ONCE, until)
             if not entries:
                 return 0
             # In a thread: numpy lets the event loop run, which keeps the broker's connection alive.
             streams = await asyncio.to_thread(_unpack, entries)
-            for part in await asyncio.to_thread(prepare, streams):
-                await self._connection.copy_to_table(
-                    part.table, source=io.BytesIO(part.data), columns=part.columns, format="binary"
-                )
-                await self._connection.execute(part.statement)
+            parts = prepare(streams)
+            while (part := await asyncio.to_thread(next, parts, None)) is not None:
+                await self._add(part)
             await self._connection.execute(done, [e["journal_id"] for e in entries])
         return sum(map(len, streams.values()))
+
+    async def _add(self, part: _Part) -> None:
+        await self._connection.copy_to_table(
+            part.table, source=io.BytesIO(part.data), columns=part.columns, format="binary"
+        )
+        if part.statement:
+            await self._connection.execute(part.statement)
 
 
 _Streams = dict[StreamName, Rows]
@@ -115,34 +138,46 @@ def _unpack(entries: Sequence[asyncpg.Record]) -> _Streams:
     }
 
 
-def _minutes(streams: _Streams) -> list[_Prepared]:
-    return _rollup_parts("coverage_minute", by_minute, streams)
+def _minutes(streams: _Streams) -> Iterator[_Part]:
+    for name, rows in _rolled_up(streams):
+        yield _rollup_part("coverage_minute", name, by_minute(name, rows), is_last=True)
 
 
-def _hours(streams: _Streams) -> list[_Prepared]:
-    return [*_rollup_parts("coverage_hour", by_hour, streams), _seen_part(streams)]
+def _hours(streams: _Streams) -> Iterator[_Part]:
+    for name, rows in _rolled_up(streams):
+        chunks = _by_place(rows)
+        for i, chunk in enumerate(chunks, 1):
+            rollup = by_hour(name, rows[chunk])
+            yield _rollup_part("coverage_hour", name, rollup, is_last=i == len(chunks))
+    yield _seen_part(streams)
 
 
-def _rollup_parts(
-    table: str, roll_up: Callable[[StreamName, Rows], Rollup], streams: _Streams
-) -> list[_Prepared]:
-    return [
-        _rollup_part(table, name, roll_up(name, rows))
-        for name, rows in streams.items()
-        if name != "reading" and len(rows)
-    ]
+def _rolled_up(streams: _Streams) -> Iterator[tuple[StreamName, Rows]]:
+    return ((name, rows) for name, rows in streams.items() if name != "reading" and len(rows))
 
 
-def _rollup_part(table: str, name: StreamName, rollup: Rollup) -> _Prepared:
+def _by_place(rows: Rows) -> list[NDArray[np.intp]]:
+    """Positions of the rows in chunks that share no place: a group is whole in one of them."""
+    place = rows["place_id"]
+    order = np.argsort(place, kind="stable")
+    changes = np.flatnonzero(np.diff(place[order])) + 1
+    wanted = np.arange(CHUNK_ROWS, len(rows), CHUNK_ROWS)
+    found = np.searchsorted(changes, wanted)
+    cuts = np.unique(changes[found[found < len(changes)]])
+    return np.split(order, cuts)
+
+
+def _rollup_part(table: str, name: StreamName, rollup: Rollup, *, is_last: bool) -> _Part:
     # A measure that no sample has changes nothing.
     columns = [c for c in _rollup_columns(rollup) if c.nulls is None or not c.nulls.all()]
-    names = [c.name for c in columns]
     stream = STREAMS[name]
-    statement = merge_rollup(table, stream, [n for n in names if n in rollup.measures])
-    return _Prepared(stage_of(table, stream), names, copy.encode(columns), statement)
+    statement = merge_rollup(table, stream, rollup.measures) if is_last else ""
+    return _Part(
+        stage_of(table, stream), [c.name for c in columns], copy.encode(columns), statement
+    )
 
 
-def _seen_part(streams: _Streams) -> _Prepared:
+def _seen_part(streams: _Streams) -> _Part:
     keys = ["device_id", "time_ms", "received_ms"]
     rows = np.concatenate([rows[keys].astype(_SEEN) for rows in streams.values()])
     device, newest, arrived, counts = journal.newest_by_device(rows)
@@ -152,7 +187,7 @@ def _seen_part(streams: _Streams) -> _Prepared:
         copy.times("last_received", arrived),
         copy.integers("samples", counts, "i8"),
     ]
-    return _Prepared("stage_seen", [c.name for c in columns], copy.encode(columns), MERGE_SEEN)
+    return _Part("stage_seen", [c.name for c in columns], copy.encode(columns), MERGE_SEEN)
 
 
 _SEEN = np.dtype([("device_id", "<i4"), ("time_ms", "<i8"), ("received_ms", "<i8")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -10,7 +9,7 @@ import numpy as np
 import structlog
 
 from ingest.batch import Samples
-from ingest.directory import Directory
+from ingest.directory import Devices
 from shudao.streams import StreamName
 from shudao.vocabulary import RADIO_TECHNOLOGIES, Technology
 
@@ -36,28 +35,27 @@ ON CONFLICT DO NOTHING
 
 async def register_on_sight(
     connection: asyncpg.Connection[Any],
-    directory: Directory,
-    samples: Sequence[Samples],
+    samples: Samples,
+    devices: Devices,
     carriers: frozenset[int],
-) -> None:
-    """Register the devices of ``samples`` that are unknown and claim one of ``carriers``.
+) -> bool:
+    """Register the unknown ones of the samples' ``devices`` that claim one of ``carriers``.
 
     They stand at no place until an operator says where: their samples are stored, and count for
-    no goal. The directory knows them afterwards.
+    no goal. Whether there were any.
     """
+    unknown = (devices.device_id == 0) & np.isin(samples.claimed_carrier, list(carriers))
     new: dict[str, tuple[int, int, str]] = {}
-    for s in samples:
-        unknown = directory.devices(s.device).device_id == 0
-        for row in np.flatnonzero(unknown & np.isin(s.claimed_carrier, list(carriers))):
-            name = s.device[row]
-            if len(name) <= LONGEST_NAME and name.isprintable():
-                new.setdefault(name, (int(s.claimed_carrier[row]), *_nature(s, int(row))))
-    if not new:
-        return
-    columns = zip(*((name, *rest) for name, rest in sorted(new.items())), strict=True)
-    await connection.execute(_INSERT, *columns)
-    log.info("devices registered on first sight", devices=len(new))
-    await directory.prepare(connection, set(new))
+    for row in np.flatnonzero(unknown):
+        name = samples.device[row]
+        if len(name) <= LONGEST_NAME and name.isprintable():
+            carrier = int(samples.claimed_carrier[row])
+            new.setdefault(name, (carrier, *_nature(samples, int(row))))
+    if new:
+        columns = zip(*((name, *rest) for name, rest in sorted(new.items())), strict=True)
+        await connection.execute(_INSERT, *columns)
+        log.info("devices registered on first sight", devices=len(new))
+    return bool(new)
 
 
 def _nature(samples: Samples, row: int) -> tuple[int, str]:

@@ -16,8 +16,7 @@ import structlog
 from ingest.ingester import Ingester
 from ingest.receipt import Receipt
 from ingest.sources import SourceOptions
-from ingest.sources.choose import SourceKind, choose_source
-from ingest.sources.mqtt5 import Mqtt5Source
+from ingest.sources.choose import MakeSource
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +38,7 @@ def leftovers(options: SourceOptions, workers: int) -> Iterator[SourceOptions]:
         yield replace(worker_options(options, MAX_WORKERS, worker), retire=True)
 
 
-async def retire(kind: SourceKind, options: SourceOptions, workers: int, url: str) -> Receipt:
+async def retire(make: MakeSource, options: SourceOptions, workers: int, url: str) -> Receipt:
     """Ingest what those sessions hold, and end them; what that was.
 
     To be called while no worker of them runs. Raises `ShudaoError`.
@@ -48,9 +47,7 @@ async def retire(kind: SourceKind, options: SourceOptions, workers: int, url: st
     async with contextlib.AsyncExitStack() as stack:
         ingester: Ingester | None = None
         for left in leftovers(options, workers):
-            source = await choose_source(kind, left)
-            kind = "mqtt5" if isinstance(source, Mqtt5Source) else kind  # ask the broker once
-            async for batch in source.batches():
+            async for batch in make(left).batches():
                 if ingester is None:  # there is hardly ever anything
                     ingester = Ingester(url, origin="mqtt")
                     stack.push_async_callback(ingester.aclose)

@@ -55,13 +55,15 @@ class Writer:
             await self._connection.execute(create_raw_stages())
             self._prepared = True
         receipt, ledger = Receipt(received=len(batch)), Ledger()
+        lags = origin != "replay"  # that it waited in quarantine is no lag of ours
         async with self._connection.transaction():
             # In one order, so that writers rarely wait for each other in a circle; when they do,
             # PostgreSQL ends one of them, and that one tries again.
             for checked in sorted(batch.checked, key=lambda c: c.stream.name):
                 if len(checked):
                     stored = await self._write_samples(checked)
-                    ledger.count_samples(checked, stored, time.time_ns() // 1_000_000)
+                    now_ms = time.time_ns() // 1_000_000 if lags else 0
+                    ledger.count_samples(checked, stored, now_ms)
                     receipt.stored += int(stored.sum())
                     receipt.duplicates += int((~stored).sum())
             if batch.refusals:
@@ -101,17 +103,17 @@ class Writer:
     ) -> None:
         new = await self._connection.fetch(
             INSERT_QUARANTINE,
-            [_digest(r) for r in refusals],
+            [digest(r) for r in refusals],
             [to_datetime(r.received_ms) for r in refusals],
-            [_text(r.topic) for r in refusals],
+            [text(r.topic) for r in refusals],
             [r.carrier_id for r in refusals],
-            [_text(r.stream) for r in refusals],
-            [_text(r.device) for r in refusals],
+            [text(r.stream) for r in refusals],
+            [text(r.device) for r in refusals],
             [r.reason.value for r in refusals],
-            [_text(f"{r.detail} → {ADVICE[r.reason]}") for r in refusals],
+            [text(f"{r.detail} → {ADVICE[r.reason]}") for r in refusals],
             [r.payload for r in refusals],
             origin,
-            [_text(r.content_type) for r in refusals],
+            [text(r.content_type) for r in refusals],
         )
         kept = {r["row"] for r in new}
         for row, refusal in enumerate(refusals):
@@ -150,12 +152,12 @@ def raw_columns(checked: Checked) -> list[copy.Column]:
     return columns
 
 
-def _digest(refusal: Refusal) -> bytes:
+def digest(refusal: Refusal) -> bytes:
     """What makes a refused sample the same one when it is delivered again."""
     head = f"{refusal.topic}\0{refusal.item}\0".encode("utf-8", "surrogatepass")
     return hashlib.blake2b(head + refusal.payload, digest_size=16).digest()
 
 
-def _text(value: str) -> str:
+def text(value: str) -> str:
     """Text that PostgreSQL takes: no NUL, no lone surrogates."""
     return value.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()

@@ -15,8 +15,7 @@ from ingest.quarantine.selection import Selection
 from ingest.quarantine.verdict import Kept, Verdict
 from ingest.reasons import ADVICE, Reason
 from ingest.receipt import Receipt
-from ingest.writer import Writer
-from ingest.writer import _text as text
+from ingest.writer import Writer, text
 
 ORIGIN = "replay"
 """What the ledger calls samples that a replay stored."""
@@ -129,11 +128,3 @@ class Pages:
             [text(r.stream) for _, r in stay],
             [text(r.device) for _, r in stay],
         )
-
-    async def last_entry(self) -> int:
-        """The journal's newest entry: what was stored up to now is up to there, or rolled up."""
-        return int(await self._connection.fetchval(_LAST_ENTRY))
-
-    async def waits(self, last: int) -> bool:
-        """Whether something up to that entry is not in the roll-ups yet."""
-        return bool(await self._connection.fetchval(_WAITS, last))

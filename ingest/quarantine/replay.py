@@ -11,7 +11,6 @@ The ledger counts what was stored under the minute of its arrival, with the orig
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -103,18 +102,9 @@ class Replayer:
             replayed.imported, replayed.cut_off = extent.imported, extent.cut_off
             await self._all_pages(selection, extent, replayed)
             if replayed.samples.stored and not self._dry_run:
-                await self._roll_up()
+                await self._ingester.roll_up()
         replayed.seconds = time.monotonic() - began
         return replayed
-
-    async def _roll_up(self) -> None:
-        """Until the roll-ups hold what was stored; not until nothing waits, for more may arrive."""
-        last = await self._pages.use(lambda p: p.last_entry())
-        while await self._pages.use(lambda p: p.waits(last)):
-            minutes = await self._ingester.roll_up_minutes()
-            hours = await self._ingester.roll_up_hours()
-            if not minutes and not hours:  # another process is at it
-                await asyncio.sleep(0.1)
 
     async def _all_pages(self, selection: Selection, extent: Extent, replayed: Replayed) -> None:
         position = 0

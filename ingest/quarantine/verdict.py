@@ -22,7 +22,7 @@ import numpy as np
 
 from ingest.batch import Batch, Message, Refusal
 from ingest.reasons import Reason
-from ingest.writer import _digest as digest
+from ingest.writer import digest
 
 
 class Kept(NamedTuple):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ingest.check import Limits, check
-from ingest.directory import Devices, Directory
+from ingest.directory import Devices
 from ingest.ingester import Ingester
 from ingest.receipt import Receipt
 from ingest.recorded.convert import Converter
@@ -126,7 +126,8 @@ class Importer:
             for records in file.chunks(CHUNK_ROWS):
                 now_ms = time.time_ns() // 1_000_000
                 samples, refusals = converter.convert(records, now_ms)
-                checked, refused = check(samples, _AnyDevice(self._carrier_id), now_ms, NO_LIMITS)
+                devices = _any_devices(len(samples), self._carrier_id)
+                checked, refused = check(samples, devices, now_ms, NO_LIMITS)
                 reasons = Counter(r.reason.value for r in [*refusals, *refused])
                 imported.receipt.add(Receipt(len(records), len(checked.rows), 0, reasons))
                 self._progress(file, imported.receipt)
@@ -169,14 +170,8 @@ class _Registrar:
         return new
 
 
-class _AnyDevice(Directory):
-    """Takes every device as registered."""
-
-    def __init__(self, carrier_id: int) -> None:
-        super().__init__()
-        self._carrier_id = carrier_id
-
-    def devices(self, names: list[str]) -> Devices:
-        ones = np.ones(len(names), np.int64)
-        nothing = ones * 0
-        return Devices(ones, nothing, ones * self._carrier_id, ones * Technology.NBIOT, nothing)
+def _any_devices(count: int, carrier_id: int) -> Devices:
+    """Every device taken as registered."""
+    ones = np.ones(count, np.int64)
+    nothing = ones * 0
+    return Devices(ones, nothing, ones * carrier_id, ones * Technology.NBIOT, nothing)

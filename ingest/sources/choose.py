@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -28,13 +30,17 @@ log = structlog.get_logger(__name__)
 SourceKind = Literal["auto", "mqtt5", "aiomqtt"]
 
 
-async def choose_source(kind: SourceKind, options: SourceOptions) -> Source:
-    """The source to read from; "auto" takes the fast one where the broker speaks MQTT 5.
+MakeSource = Callable[[SourceOptions], Source]
 
-    Raises `ShudaoError` when the broker has to be asked and cannot be reached.
+
+async def choose_source(kind: SourceKind, options: SourceOptions) -> MakeSource:
+    """What makes sources; "auto" takes the fast one where the broker speaks MQTT 5.
+
+    ``options`` say where the broker is and who asks. Raises `ShudaoError` when it has to be asked
+    and cannot be reached.
     """
     if kind == "mqtt5":
-        return Mqtt5Source(options)
+        return Mqtt5Source
     address = broker_address(options.url)
     try:
         is_mqtt5 = await speaks_mqtt5(address, options)
@@ -44,8 +50,9 @@ async def choose_source(kind: SourceKind, options: SourceOptions) -> Source:
         kind = "mqtt5" if is_mqtt5 else "aiomqtt"
         log.info("source chosen", source=kind, broker_speaks="5" if is_mqtt5 else "3.1.1")
     if kind == "mqtt5":
-        return Mqtt5Source(options)
-    return AiomqttSource(options, ProtocolVersion.V5 if is_mqtt5 else ProtocolVersion.V311)
+        return Mqtt5Source
+    version = ProtocolVersion.V5 if is_mqtt5 else ProtocolVersion.V311
+    return functools.partial(AiomqttSource, version=version)
 
 
 async def speaks_mqtt5(address: BrokerAddress, options: SourceOptions) -> bool:

@@ -20,7 +20,7 @@ from ingest.sources.failures import LostError, RefusedError
 
 SETTLE_S = 5.0
 """How long the broker may take to read what was sent before we leave."""
-BATCH_BYTES = 8 * 2**20
+BATCH_BYTES = 2 * 2**20
 """A batch also closes at this much payload: what one transaction decodes and writes."""
 WAITING_BYTES = 64 * 2**20
 """So much payload may wait here; beyond it the socket is not read."""
