@@ -24,6 +24,7 @@ SESSION_EXPIRY_S = 86_400
 async def restart_broker(world: World) -> None:
     """SIGTERM, some time without a broker, and a start from what it saved."""
     await world.until_ingesting()
+    await world.until_connected()
     closed = world.broker_link.closed
     world.broker_link.refuse()
     assert await world.services.stop_broker(), "it did not run"
@@ -41,12 +42,8 @@ async def take_over_client_id(world: World) -> None:
     The ingester must take its session back, and gets those messages again.
     """
     await world.until_ingesting()
+    await world.until_connected()
     link = world.broker_link
-
-    async def is_connected() -> bool:
-        return link.connections > 0
-
-    await until(is_connected, "the ingester does not connect again")
     closed, thief = link.closed, _Thief(world.rng.choice(world.client_ids))
 
     async def has_lost() -> bool:

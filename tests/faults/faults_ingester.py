@@ -75,6 +75,7 @@ async def kill_between_commit_and_acknowledgement(world: World) -> None:
 async def stop_cleanly(world: World) -> None:
     """SIGTERM: it finishes the batch in hand and ends without an error."""
     await world.until_ingesting()
+    world.database_link.calm()
     code = await world.ingester.terminate()
     assert code == 0, f"SIGTERM ended it with {code}"
     world.effects["stop_cleanly"] += 1

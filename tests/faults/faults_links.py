@@ -16,6 +16,7 @@ from tests.faults.world import World, until
 async def cut_broker_link(world: World) -> None:
     """Break the connection to the broker while bytes are under way."""
     await world.until_ingesting()
+    await world.until_connected()
     await _cut(world, world.broker_link, "cut_broker_link")
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import secrets
 
+import pytest
+
 
 def is_long() -> bool:
     """Whether the long version was asked for. Raises ValueError on an unknown scale."""
@@ -24,3 +26,6 @@ def seed() -> int:
     chosen = int(os.environ.get("SHUDAO_CHAOS_SEED") or secrets.randbelow(2**31))
     print(f"\nSHUDAO_CHAOS_SEED={chosen}")
     return chosen
+
+
+only_long = pytest.mark.skipif(not is_long(), reason="takes too long for every day: make chaos")

@@ -76,6 +76,23 @@ class World:
 
         await until(has_committed, "the ingester commits nothing more", patience_s)
 
+    async def until_connected(self) -> None:
+        """Wait until the ingester is connected to the broker with all its sessions, and heard it.
+
+        That its socket stands is not enough: the broker may not know yet who it is.
+        """
+        link, heard = self.broker_link, -1
+
+        async def is_connected() -> bool:
+            nonlocal heard
+            if link.connections < self.workers:
+                heard = -1
+            elif heard < 0:
+                heard = link.passed["to_client"]
+            return 0 <= heard < link.passed["to_client"]
+
+        await until(is_connected, "the ingester does not connect again", 60)
+
     @property
     def client_ids(self) -> list[str]:
         """The sessions that the ingester has at the broker."""
