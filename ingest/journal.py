@@ -35,7 +35,7 @@ APPEND = "INSERT INTO rollup_journal (stream, samples, rows) VALUES ($1, $2, $3)
 """Parameters: stream, number of samples, packed rows."""
 
 _TAKE = """
-SELECT journal_id, stream, rows FROM rollup_journal JOIN (
+SELECT journal_id, stream, samples, rows FROM rollup_journal JOIN (
     SELECT journal_id, sum(samples) OVER (ORDER BY journal_id) - samples AS earlier
     FROM rollup_journal WHERE {which} AND journal_id <= $2) waiting USING (journal_id)
 WHERE earlier < $1 ORDER BY journal_id
@@ -69,14 +69,20 @@ def pack(checked: Checked) -> bytes:
     return out.getvalue()
 
 
-def unpack(stream: StreamName, entries: Sequence[bytes]) -> Rows:
-    """Entries of one stream → their rows, in `dtype`. Raises ValueError on other bytes."""
+def unpack(stream: StreamName, entries: Sequence[tuple[int, bytes]]) -> Rows:
+    """Entries of one stream (samples, bytes) → their rows, in `dtype`.
+
+    Raises ValueError on other bytes.
+    """
     wanted = dtype(STREAMS[stream])
-    rows = [np.load(io.BytesIO(entry), allow_pickle=False) for entry in entries]
-    for found in rows:
-        if found.dtype != wanted:
+    rows, end = np.empty(sum(samples for samples, _ in entries), wanted), 0
+    for samples, entry in entries:
+        found = np.load(io.BytesIO(entry), allow_pickle=False)
+        if found.dtype != wanted or found.shape != (samples,):
             raise ValueError(f"a journal entry of {stream} holds {found.dtype}, not {wanted}")
-    return np.concatenate(rows) if rows else np.empty(0, wanted)
+        rows[end : end + samples] = found
+        end += samples
+    return rows
 
 
 def newest_by_device(rows: Rows) -> tuple[Ints, Ints, Ints, Ints]:

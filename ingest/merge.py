@@ -26,7 +26,7 @@ from ingest.rollup import Rollup, by_hour, by_minute
 from ingest.statements import CREATE_ROLLUP_STAGES, MERGE_SEEN, merge_rollup, stage_of
 from shudao.streams import STREAMS, StreamName
 
-SAMPLES_AT_ONCE = 500_000
+SAMPLES_AT_ONCE = 2_000_000
 """What one transaction takes: bounds its length, and its memory (some 150 bytes a sample)."""
 CHUNK_ROWS = 50_000
 """What is rolled up and encoded at once, of hours: up to a kilobyte a row."""
@@ -38,8 +38,13 @@ _NO_END = 2**63 - 1
 _LOCK = 0x5348_5544  # "SHUD": an advisory lock of the database
 
 
-def pause_after_hours(seconds: float) -> float:
-    """How long to leave the database alone after a merge of hours that took ``seconds``."""
+def pause_after_hours(samples: int | None, seconds: float) -> float:
+    """How long to leave the database alone after a merge of hours.
+
+    Not long where more wait than it could take: then it must keep up, whatever its share is.
+    """
+    if samples and samples >= SAMPLES_AT_ONCE:
+        return PAUSE_S
     return max(PAUSE_S, seconds * (1 / _HOURS_SHARE - 1))
 
 
@@ -113,10 +118,11 @@ class Merger:
                 return 0
             # In a thread: numpy lets the event loop run, which keeps the broker's connection alive.
             streams = await asyncio.to_thread(_unpack, entries)
+            ids, entries = [e["journal_id"] for e in entries], []  # the bytes are not needed again
             parts = prepare(streams)
             while (part := await asyncio.to_thread(next, parts, None)) is not None:
                 await self._add(part)
-            await self._connection.execute(done, [e["journal_id"] for e in entries])
+            await self._connection.execute(done, ids)
         return sum(map(len, streams.values()))
 
     async def _add(self, part: _Part) -> None:
@@ -133,7 +139,9 @@ _Streams = dict[StreamName, Rows]
 def _unpack(entries: Sequence[asyncpg.Record]) -> _Streams:
     """The rows of the entries, by stream."""
     return {
-        name: journal.unpack(name, [e["rows"] for e in entries if e["stream"] == name])
+        name: journal.unpack(
+            name, [(e["samples"], e["rows"]) for e in entries if e["stream"] == name]
+        )
         for name in STREAMS
     }
 

@@ -112,8 +112,8 @@ class Pipeline:
             try:
                 await self._merge(self.ingester.roll_up_minutes, "minutes")
                 if time.monotonic() >= hours_due:
-                    taken_s = await self._merge(self.ingester.roll_up_hours, "hours")
-                    hours_due = time.monotonic() + pause_after_hours(taken_s)
+                    merged = await self._merge(self.ingester.roll_up_hours, "hours")
+                    hours_due = time.monotonic() + pause_after_hours(*merged)
                 self.health.roll_up_error = ""
                 pause_s = PAUSE_S
             except PERMANENT as error:
@@ -123,14 +123,16 @@ class Pipeline:
                 pause_s = _ROLL_UP_RETRY_S
             await asyncio.sleep(pause_s)
 
-    async def _merge(self, step: Callable[[], Awaitable[int | None]], what: str) -> float:
-        """Run a step, count it, and return how long it took."""
+    async def _merge(
+        self, step: Callable[[], Awaitable[int | None]], what: str
+    ) -> tuple[int | None, float]:
+        """Run a step and count it; how many samples it took, and how many seconds."""
         began = time.monotonic()
         samples = await step()
         taken_s = time.monotonic() - began
         if samples:
             self.metrics.merged(what, samples, taken_s)
-        return taken_s
+        return samples, taken_s
 
     async def _last_roll_up(self) -> None:
         try:

@@ -121,7 +121,7 @@ async def measure(url: str, samples: int, size: int) -> dict[str, float]:
         with clock.step("pack for the journal"):
             entry = journal.pack(good)
         with clock.step("roll up, in memory"):
-            rows = journal.unpack("radio", [entry])
+            rows = journal.unpack("radio", [(len(good), entry)])
             by_minute("radio", rows)
             by_hour("radio", rows)
         checked.append(good)

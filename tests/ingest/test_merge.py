@@ -6,11 +6,13 @@ import asyncio
 from typing import Any
 
 import asyncpg
+import numpy as np
 import pytest
 
 from ingest import journal, merge
 from ingest.ingester import Ingester
 from ingest.merge import Merger, pause_after_hours
+from shudao.streams import RADIO
 from tests.ingest.conftest import message, now_ms, radio
 
 pytestmark = pytest.mark.usefixtures("devices")
@@ -119,6 +121,21 @@ async def test_an_entry_that_cannot_be_read_is_not_lost(
 
 
 def test_a_long_merge_of_hours_is_followed_by_a_longer_pause() -> None:
-    """It takes a small share of the time at most, and comes every second where it is quick."""
-    assert pause_after_hours(0.01) == 1.0
-    assert pause_after_hours(3.0) == pytest.approx(17.0)
+    """It takes a small share of the time, comes every second where it is quick, and keeps up."""
+    assert pause_after_hours(10, 0.01) == 1.0
+    assert pause_after_hours(1_000_000, 3.0) == pytest.approx(17.0)
+    assert pause_after_hours(merge.SAMPLES_AT_ONCE, 30.0) == 1.0
+
+
+def test_hours_are_rolled_up_in_chunks_that_share_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many samples a place has: a group is never in two chunks."""
+    monkeypatch.setattr(merge, "CHUNK_ROWS", 10)
+    random = np.random.default_rng(1)
+    rows = np.zeros(500, journal.dtype(RADIO))
+    rows["place_id"] = np.repeat(random.permutation(60), 9)[:500]
+    rows["place_id"][random.permutation(500)[:30]] = 7
+    chunks = merge._by_place(rows)
+    assert sorted(np.concatenate(chunks).tolist()) == list(range(500))
+    places = [set(rows["place_id"][chunk].tolist()) for chunk in chunks]
+    assert sum(map(len, places)) == len(set.union(*places))
+    assert len(chunks) > 20
