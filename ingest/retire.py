@@ -41,8 +41,14 @@ def leftovers(options: SourceOptions, workers: int) -> Iterator[SourceOptions]:
 async def retire(make: MakeSource, options: SourceOptions, workers: int, url: str) -> Receipt:
     """Ingest what those sessions hold, and end them; what that was.
 
-    To be called while no worker of them runs. Raises `ShudaoError`.
+    The sessions of ``workers`` subscribe first: for a message between the two the broker would
+    have no subscriber. So one may come twice, which changes no number. To be called while no
+    worker of any number runs. Raises `ShudaoError`.
     """
+    for worker in range(1, workers + 1):
+        held = replace(worker_options(options, workers, worker), hold=True)
+        async for _ in make(held).batches():
+            raise AssertionError("a source that holds delivers nothing")
     total = Receipt()
     async with contextlib.AsyncExitStack() as stack:
         ingester: Ingester | None = None

@@ -64,6 +64,8 @@ class SourceOptions:
     """Unacknowledged messages in flight, 1 to 65,535: what is being written, what is being decoded,
     and what arrives meanwhile."""
     keep_alive_s: int = 30
+    hold: bool = False
+    """Leave the session subscribed, and end: the broker keeps what comes until somebody reads."""
     retire: bool = False
     """Unsubscribe, deliver what the session still holds until nothing comes for a second and all is
     acknowledged, end the session, and end; at once where the broker keeps no such session."""

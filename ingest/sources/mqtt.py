@@ -66,6 +66,9 @@ class MqttSource(ABC):
                     _give_up(address, error)
                 await self._pause(error, backoff.next_s())
                 continue
+            if self._options.hold:
+                await connection.close()
+                return
             self._is_connected(address, connection, first=first)
             first, began = False, clock()
             try:

@@ -39,7 +39,9 @@ def ingest(
     ] = SourceName.AUTO,
     workers: Annotated[
         int,
-        typer.Option(min=1, max=16, help="Processes; several share the subscription between them."),
+        typer.Option(min=1, max=16, help="Processes that share the subscription; one is enough for most brokers, and"
+            " mosquitto 2.0 forgets a shared subscription when it restarts.",
+       ),
     ] = 1,
     client_id: Annotated[
         str,

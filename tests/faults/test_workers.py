@@ -1,6 +1,8 @@
-"""What several workers, who share one subscription, must not lose. Both are open today.
+"""What several workers, who share one subscription, must not lose.
 
-Each fails by `UnheardError`: the broker took messages for which it then had no subscriber.
+One loss is open, and is the broker's: mosquitto 2.0 saves sessions without their shared
+subscriptions, so what it takes between its restart and the workers' return has no subscriber
+(`UnheardError`). A single worker's plain subscription is saved (`test_chaos`).
 """
 
 from __future__ import annotations
@@ -19,11 +21,6 @@ ONE, TWO = ("mqtt5", 1), ("mqtt5", 2)
 
 
 @only_long
-@pytest.mark.xfail(
-    strict=True,
-    raises=UnheardError,
-    reason="the old session is unsubscribed before the new ones are subscribed (ingest/retire.py)",
-)
 async def test_another_number_of_workers_loses_nothing(
     own_services: Services, tmp_path: Path
 ) -> None:

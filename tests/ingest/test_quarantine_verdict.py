@@ -7,7 +7,7 @@ import numpy as np
 from ingest.batch import Batch, Checked, Message, Refusal
 from ingest.quarantine.verdict import Kept, Verdict, by_message, judge
 from ingest.reasons import Reason
-from ingest.writer import _digest as digest
+from ingest.writer import digest
 from shudao.streams import RADIO
 
 PACK = Message("shudao/v1/telecom/radio/d", b"a pack of samples", 1_000, "application/senml+cbor")
