@@ -39,9 +39,11 @@ def ingest(
     ] = SourceName.AUTO,
     workers: Annotated[
         int,
-        typer.Option(min=1, max=16, help="Processes that share the subscription; one is enough for most brokers, and"
+        typer.Option(
+            min=1, max=16,
+            help="Processes that share the subscription. One is enough for most brokers, and"
             " mosquitto 2.0 forgets a shared subscription when it restarts.",
-       ),
+        ),
     ] = 1,
     client_id: Annotated[
         str,
