@@ -26,9 +26,9 @@ from ingest.rollup import Rollup, by_hour, by_minute
 from ingest.statements import CREATE_ROLLUP_STAGES, MERGE_SEEN, merge_rollup, stage_of
 from shudao.streams import STREAMS, StreamName
 
-SAMPLES_AT_ONCE = 2_000_000
+SAMPLES_AT_ONCE = 1_000_000
 """What one transaction takes: bounds its length, and its memory (some 150 bytes a sample)."""
-CHUNK_ROWS = 50_000
+CHUNK_ROWS = 20_000
 """What is rolled up and encoded at once, of hours: up to a kilobyte a row."""
 PAUSE_S = 1.0
 """Between two merges of minutes; the least between two of hours."""
