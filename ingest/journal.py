@@ -14,7 +14,6 @@ one transaction. So
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -35,14 +34,15 @@ APPEND = "INSERT INTO rollup_journal (stream, samples, rows) VALUES ($1, $2, $3)
 """Parameters: stream, number of samples, packed rows."""
 
 _TAKE = """
-SELECT journal_id, stream, samples, rows FROM rollup_journal JOIN (
-    SELECT journal_id, sum(samples) OVER (ORDER BY journal_id) - samples AS earlier
-    FROM rollup_journal WHERE {which} AND journal_id <= $2) waiting USING (journal_id)
+SELECT journal_id, stream, samples FROM (
+    SELECT journal_id, stream, samples, sum(samples) OVER (ORDER BY journal_id) - samples AS earlier
+    FROM rollup_journal WHERE {which} AND journal_id <= $2) waiting
 WHERE earlier < $1 ORDER BY journal_id
 """
 TAKE_FOR_MINUTES = _TAKE.format(which="NOT in_minutes")
 TAKE_FOR_HOURS = _TAKE.format(which="in_minutes")
 """The oldest entries up to $2, as many as hold $1 samples (at least one entry)."""
+READ = "SELECT stream, rows FROM rollup_journal WHERE journal_id = ANY($1::bigint[])"
 NEWEST = "SELECT max(journal_id) FROM rollup_journal"
 
 MARK = "UPDATE rollup_journal SET in_minutes = true WHERE journal_id = ANY($1::bigint[])"
@@ -69,19 +69,11 @@ def pack(checked: Checked) -> bytes:
     return out.getvalue()
 
 
-def unpack(stream: StreamName, entries: Sequence[tuple[int, bytes]]) -> Rows:
-    """Entries of one stream (samples, bytes) → their rows, in `dtype`.
-
-    Raises ValueError on other bytes.
-    """
-    wanted = dtype(STREAMS[stream])
-    rows, end = np.empty(sum(samples for samples, _ in entries), wanted), 0
-    for samples, entry in entries:
-        found = np.load(io.BytesIO(entry), allow_pickle=False)
-        if found.dtype != wanted or found.shape != (samples,):
-            raise ValueError(f"a journal entry of {stream} holds {found.dtype}, not {wanted}")
-        rows[end : end + samples] = found
-        end += samples
+def unpack(stream: StreamName, entry: bytes) -> Rows:
+    """The bytes of an entry → its rows, in `dtype`. Raises ValueError on other bytes."""
+    rows: Rows = np.load(io.BytesIO(entry), allow_pickle=False)
+    if rows.dtype != dtype(STREAMS[stream]):
+        raise ValueError(f"a journal entry of {stream} holds {rows.dtype}")
     return rows
 
 

@@ -122,7 +122,7 @@ async def measure(url: str, samples: int, size: int) -> dict[str, float]:
         with clock.step("pack for the journal"):
             entry = journal.pack(good)
         with clock.step("roll up, in memory"):
-            rows = journal.unpack("radio", [(len(good), entry)])
+            rows = journal.unpack("radio", entry)
             by_minute("radio", rows)
             by_hour("radio", rows)
         checked.append(good)

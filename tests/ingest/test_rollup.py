@@ -28,7 +28,7 @@ def journaled(stream: Stream, samples: list[dict[str, Any]]) -> Rows:
             row[name] = value
     county = 510100 + rows["place_id"].astype(np.int64) // 2
     packed = pack(Checked(stream, rows, county, rows["time_ms"].copy(), never_refused))
-    return unpack(stream.name, [(len(rows), packed)])
+    return unpack(stream.name, packed)
 
 
 def never_refused(row: int, reason: Reason, detail: str) -> Refusal:
