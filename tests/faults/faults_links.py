@@ -30,7 +30,7 @@ async def _cut(world: World, link: Link, fault: str) -> None:
     await world.pause(0.5)
 
     async def is_busy() -> bool:
-        return link.in_flight > 0
+        return link.in_flight.total() > 0
 
     link.delay_s = max(link.delay_s, 0.005)  # so that there is something under way
     await until(is_busy, "nothing passes over the link")

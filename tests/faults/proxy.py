@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from dataclasses import dataclass, field
 
 _CHUNK = 65_536
@@ -18,7 +19,8 @@ class _Connection:
 
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
-    in_flight: int = 0
+    in_flight: Counter[str] = field(default_factory=Counter)
+    """Bytes, by direction."""
 
     def abort(self) -> None:
         self.client.transport.abort()
@@ -36,8 +38,10 @@ class Link:
     bytes_per_s: float = float("inf")
     to_server: asyncio.Event = field(default_factory=asyncio.Event)
     """While it is clear, nothing passes from the client to the server."""
-    passed: dict[str, int] = field(default_factory=lambda: {"to_server": 0, "to_client": 0})
-    """Bytes passed on, by direction."""
+    passed: Counter[str] = field(default_factory=Counter)
+    """Bytes passed on, by direction: to_server, to_client."""
+    destroyed: Counter[str] = field(default_factory=Counter)
+    """Bytes that were in flight when a connection broke, by direction."""
     opened: int = 0
     closed: int = 0
     _connections: set[_Connection] = field(default_factory=set)
@@ -45,9 +49,9 @@ class Link:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
-    def in_flight(self) -> int:
-        """Bytes read and not yet passed on, of all connections."""
-        return sum(c.in_flight for c in self._connections)
+    def in_flight(self) -> Counter[str]:
+        """Bytes read and not yet passed on, of all connections, by direction."""
+        return sum((c.in_flight for c in self._connections), Counter())
 
     @property
     def connections(self) -> int:
@@ -61,7 +65,7 @@ class Link:
 
     def cut(self) -> int:
         """Break all connections; returns how many of them had bytes in flight, now lost."""
-        lossy = sum(c.in_flight > 0 for c in self._connections)
+        lossy = sum(c.in_flight.total() > 0 for c in self._connections)
         for connection in list(self._connections):
             connection.abort()
         return lossy
@@ -107,6 +111,7 @@ class Link:
         finally:
             self._connections.discard(connection)
             self.closed += 1
+            self.destroyed.update(connection.in_flight)
             connection.abort()
             for pump in pumps:
                 pump.cancel()
@@ -121,13 +126,13 @@ class Link:
     ) -> None:
         with contextlib.suppress(OSError):  # the cable is cut
             while data := await reader.read(_CHUNK):
-                connection.in_flight += len(data)
+                connection.in_flight[direction] += len(data)
                 await asyncio.sleep(self.delay_s + len(data) / self.bytes_per_s)
                 if direction == "to_server":
                     await self.to_server.wait()
                 writer.write(data)
                 await writer.drain()
-                connection.in_flight -= len(data)
+                connection.in_flight[direction] -= len(data)
                 self.passed[direction] += len(data)
 
 
