@@ -11,12 +11,14 @@ with the time of arrival a message that is delivered twice would be two samples.
 with ``NUESTATS:`` or ``NUESTATS:RADIO,``. Of ``NUESTATS:CELL,`` lines (EARFCN, PCI, primary, RSRP,
 RSRQ, RSSI, SNR) only the primary cell's is read: neighbours carry an RSSI of -1354 and an SNR of
 200 that nobody measured.
+
+One response a message: of two, neither's values can be told from the other's.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ingest.formats.base import (
     Format,
@@ -58,16 +60,17 @@ def translate(payload: bytes, stream: str) -> Translated:
     """One radio sample. Raises `FormatError`."""
     lines = [line.strip() for line in text_of(payload).splitlines()]
     found: Object = {"stream": "radio", "technology": "nbiot", "time": time_line(lines)}
-    primary: Object = {}
+    own: dict[str, str] = {}
+    primary: dict[str, str] = {}
     for line in lines:
         prefix = _PREFIX.match(line)
         rest = line[prefix.end() :] if prefix else line
         if prefix and prefix[1] == "CELL":
-            primary |= dict(_cell(rest))
+            _add(primary, _cell(rest))
         else:
-            label, _, value = rest.partition(":")
-            found |= dict(_value(label.strip(), value.strip()))
-    return Translated([primary | found], [])
+            label, _, text = rest.partition(":")
+            _add(own, [(label.strip(), text.strip())])
+    return Translated([found | _measured(primary) | _measured(own)], [])
 
 
 def time_line(lines: list[str]) -> int:
@@ -77,34 +80,46 @@ def time_line(lines: list[str]) -> int:
         raise FormatError(
             Reason.INVALID_FIELD,
             "an AT response has no time: send a line 'time:<milliseconds since 1970, UTC>' before"
-            " it",
+            " it, one response a message",
         )
     return int(text)
 
 
 def tagged(lines: list[str], tag: str) -> str:
-    """What stands behind ``tag:`` in the first line that begins so; empty where none does."""
+    """What stands behind ``tag:`` in the line that begins so; empty where none does, or where two
+    say different things."""
     parts = (line.partition(":") for line in lines)
-    return next((text.strip() for name, _, text in parts if name.strip().lower() == tag), "")
+    said = {text.strip() for name, _, text in parts if name.strip().lower() == tag}
+    return said.pop() if len(said) == 1 else ""
 
 
-def _value(label: str, text: str) -> Iterator[tuple[str, int | float]]:
-    if label not in _FIELDS:
-        return
-    if not _WHOLE.fullmatch(text):
-        raise FormatError(Reason.INVALID_FIELD, f"{label}: {shown(text)} is no whole number")
-    name, unit, absent = _FIELDS[label]
-    if int(text) != absent:
-        yield name, unit(int(text))
+def _add(printed: dict[str, str], values: Iterable[tuple[str, str]]) -> None:
+    """Take labels that mean something, each with one value. Raises `FormatError`."""
+    for label, text in values:
+        if label in _FIELDS and printed.setdefault(label, text) != text:
+            detail = (
+                f"{label}: {shown(printed[label])} and {shown(text)}: send one response a message"
+            )
+            raise FormatError(Reason.INVALID_FIELD, detail)
 
 
-def _cell(text: str) -> Iterator[tuple[str, int | float]]:
+def _measured(printed: dict[str, str]) -> Object:
+    found: Object = {}
+    for label, text in printed.items():
+        if not _WHOLE.fullmatch(text):
+            raise FormatError(Reason.INVALID_FIELD, f"{label}: {shown(text)} is no whole number")
+        name, unit, absent = _FIELDS[label]
+        if int(text) != absent:
+            found[name] = unit(int(text))
+    return found
+
+
+def _cell(text: str) -> Iterator[tuple[str, str]]:
     values = [v.strip() for v in text.split(",")]
     if len(values) != len(_CELL):
         raise FormatError(Reason.MALFORMED, f"a CELL line holds {len(values)} values, not 7")
     if values[2] == "1":
-        for label, value in zip(_CELL, values, strict=True):
-            yield from _value(label or "", value)
+        yield from ((label or "", value) for label, value in zip(_CELL, values, strict=True))
 
 
 NUESTATS = Format("NUESTATS", ("text/x-nuestats",), fits, translate)

@@ -64,6 +64,11 @@ def test_nuestats_reads_the_primary_of_the_cells() -> None:
     }  # fmt: skip
 
 
+def test_a_nuestats_that_says_the_same_twice_is_one_sample() -> None:
+    """As where a log holds the response once per group."""
+    assert translate("NUESTATS", NUESTATS + NUESTATS) == translate("NUESTATS", NUESTATS)
+
+
 @pytest.mark.parametrize("prefix", ["NUESTATS:RADIO,", "+NUESTATS: RADIO,", "NUESTATS: ", "  "])
 def test_nuestats_lines_may_have_a_prefix(prefix: str) -> None:
     """As firmware versions differ."""
@@ -80,6 +85,13 @@ def test_nuestats_lines_may_have_a_prefix(prefix: str) -> None:
         ("time:{t}\nECL:٣", Reason.INVALID_FIELD, "'٣' is no whole number"),
         ("time:{t}\nPCI:" + "1" * 5000, Reason.INVALID_FIELD, "is no whole number"),
         ("time:{t}\nNUESTATS:CELL,3686,12,1,-704", Reason.MALFORMED, "holds 4 values, not 7"),
+        ("time:{t}\ntime:1\nECL:1", Reason.INVALID_FIELD, "one response a message"),
+        ("time:{t}\nECL:1\nSNR:9\nECL:255", Reason.INVALID_FIELD, "ECL: '1' and '255': send one"),
+        (
+            NUESTATS_CELLS + "NUESTATS:CELL,3688,13,1,-904,-108,-682,104",
+            Reason.INVALID_FIELD,
+            "EARFCN: '3686' and '3688': send one",
+        ),
     ],
 )
 def test_a_wrong_nuestats_is_refused(text: str, reason: Reason, detail: str) -> None:
@@ -113,6 +125,7 @@ def test_qeng_guesses_nothing() -> None:
         "sinr_db": 21,
     }  # fmt: skip
     assert "tx_power_dbm" not in translate("QENG", QENG_BC26.replace("BC26", "BC28"))
+    assert "tx_power_dbm" not in translate("QENG", QENG_BC26 + "module: BC660K")
     assert "rsrp_dbm" not in translate("QENG", QENG_BC26.replace("-90", ""))
 
 
