@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from ingest.formats import lwm2m
 from ingest.formats.base import MAX_NAME, Fault, FormatError, Object, Translated, number, shown
-from ingest.formats.units import convert
+from ingest.formats.units import convert, convert_reading
 from ingest.reasons import Reason
 from shudao.streams import BATCH, STREAMS
 
@@ -196,7 +196,7 @@ def _value(meaning: _Meaning, record: Object) -> Any:
     if measured is None:
         raise FormatError(Reason.INVALID_FIELD, f"{shown(field)} = {shown(value)} is no number")
     if meaning.stream == "reading":
-        return measured  # in the metric's own unit, which the table metric names
+        return convert_reading(field, unit, measured)
     return convert(field, unit, measured)
 
 

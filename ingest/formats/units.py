@@ -21,13 +21,41 @@ _ENDINGS: dict[str, dict[str, tuple[float, float]]] = {
 }  # fmt: skip
 _PLAIN: dict[str, tuple[float, float]] = {"": (1, 0), "count": (1, 0), "/": (1, 0)}
 
+# The same by metric, for those that the table metric begins with.
+_METRICS: dict[str, dict[str, tuple[float, float]]] = {
+    "battery": {"": (1, 0), "%": (1, 0), "%EL": (1, 0), "/100": (1, 0), "/": (100, 0)},
+    "temperature": {"": (1, 0), "Cel": (1, 0), "K": (1, -273.15)},
+    "water_volume": {"": (1, 0), "m3": (1, 0), "l": (1e-3, 0)},
+    "smoke": _PLAIN,
+    "parking": _PLAIN,
+    "lamp_power": {"": (1, 0), "W": (1, 0), "kW": (1000, 0)},
+    "pm2_5": {"": (1, 0), "ug/m3": (1, 0), "kg/m3": (1e9, 0)},
+}
+
 
 def convert(field: str, unit: str, value: int | float) -> int | float:
     """A value in the field's own unit. Raises `FormatError` for a unit that it cannot have."""
     units = next((u for ending, u in _ENDINGS.items() if field.endswith(ending)), _PLAIN)
+    return _scaled(field, units, unit, value)
+
+
+def convert_reading(metric: str, unit: str, value: int | float) -> int | float:
+    """A reading in its metric's own unit. Raises `FormatError` for a unit that it cannot have.
+
+    Of a metric that was added to the table later the unit is not known here: its readings are
+    taken as they are.
+    """
+    if metric not in _METRICS:
+        return value
+    return _scaled(metric, _METRICS[metric], unit, value)
+
+
+def _scaled(
+    name: str, units: dict[str, tuple[float, float]], unit: str, value: int | float
+) -> int | float:
     if unit not in units:
         allowed = ", ".join(repr(u) for u in units if u)
-        raise FormatError(Reason.INVALID_FIELD, f"{field} in {unit[:20]!r}: send it in {allowed}")
+        raise FormatError(Reason.INVALID_FIELD, f"{name} in {unit[:20]!r}: send it in {allowed}")
     factor, offset = units[unit]
     if factor == 1 and offset == 0:
         return value

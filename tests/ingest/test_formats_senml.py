@@ -363,6 +363,36 @@ def test_a_unit_that_a_field_cannot_have_is_refused(field: str, unit: str) -> No
         convert(field, unit, 1)
 
 
+@pytest.mark.parametrize(
+    ("metric", "unit", "value", "expected"),
+    [
+        ("temperature", "Cel", 20.5, 20.5), ("temperature", "K", 293.15, 20),
+        ("battery", "%EL", 81, 81), ("battery", "/", 0.81, 81),
+        ("water_volume", "l", 1500, 1.5), ("lamp_power", "kW", 0.04, 40),
+        ("pm2_5", "kg/m3", 3.5e-8, 35), ("smoke", "", 1, 1), ("mood", "smiles", 3, 3),
+    ],
+)  # fmt: skip
+def test_readings_are_in_the_unit_of_their_metric(
+    metric: str, unit: str, value: float, expected: float
+) -> None:
+    """Converted; the unit of a metric that was added later is not known, and not looked at."""
+    record = {"n": metric, "t": T, "u": unit, "v": value}
+    [reading] = samples([record], "reading")
+    assert (reading["metric"], reading["value"]) == (metric, expected)
+
+
+@pytest.mark.parametrize(
+    ("metric", "unit"), [("temperature", "%RH"), ("battery", "EL"), ("water_volume", "m3/s")]
+)
+def test_a_reading_in_a_unit_of_something_else_is_refused(metric: str, unit: str) -> None:
+    """It was not measured by what its name says."""
+    found = translate([{"n": metric, "t": T, "u": unit, "v": 1}], "reading")
+    assert found.objects == []
+    assert [(f.reason, "send it in '" in f.detail) for f in found.faults] == [
+        (Reason.INVALID_FIELD, True)
+    ]
+
+
 def cbor(payload: bytes) -> Translated:
     return BY_NAME["SenML CBOR"].translate(payload, "radio")
 

@@ -9,6 +9,8 @@ import asyncpg
 import pytest
 
 from ingest.batch import Message
+from ingest.formats import FormatError
+from ingest.formats.units import convert_reading
 from ingest.ingester import Ingester
 from shudao.streams import topic
 from tests.ingest.conftest import message, now_ms, radio
@@ -78,6 +80,16 @@ async def test_readings_of_a_pack_are_stored(ingester: Ingester, connection: Con
     assert (receipt.stored, receipt.quarantined) == (2, {"unknown_metric": 1})
     values = await connection.fetch("SELECT value FROM reading ORDER BY time")
     assert [r["value"] for r in values] == [82, 81]
+
+
+async def test_every_metric_is_stored_in_its_own_unit(connection: Connection) -> None:
+    """The units that formats convert to are those of the table metric."""
+    metrics = await connection.fetch("SELECT name, unit FROM metric")
+    assert metrics
+    for name, unit in metrics:
+        assert convert_reading(name, "" if unit == "1" else unit, 7) == 7
+        with pytest.raises(FormatError):
+            convert_reading(name, "furlong", 7)
 
 
 BAD_PARTS: list[tuple[str, str, str, str]] = [
