@@ -32,7 +32,7 @@ async def kill_database_and_ingester(world: World) -> None:
     """Both at once, as when the machine loses its power; the ingester starts first."""
     await world.until_ingesting()
     await world.services.kill_database()
-    await world.ingester.kill()
+    await world.ingester.kill(world.ingester.processes)
     world.effects["kills"] += 1
     await _stay_away(world, "kill_database_and_ingester")
 

@@ -21,18 +21,18 @@ SELECT a.backend_xid::text
  LIMIT 1
 """
 """The id of a transaction of the ingester that has written into a table and is not committed."""
-SLOW_S = 0.004
-LONGEST_S = 0.04
-"""So slow a transaction may be over by then: both sides of its commit are met."""
+DECIDED = "SELECT pg_xact_status($1::text::xid8)"
+SLOW_S = 0.008
+"""Delay of the database's link meanwhile: what follows a commit comes so much later."""
 
 
 async def kill_while_it_writes(world: World) -> None:
-    """kill -9 with samples written and not committed; what became of them is counted."""
+    """kill -9 with samples written and not committed: they must come again."""
     await _kill_in_transaction(world, "radio_sample", "kill_while_it_writes")
 
 
 async def kill_while_it_rolls_up(world: World) -> None:
-    """kill -9 with samples added to a roll-up and not committed."""
+    """kill -9 with samples added to a roll-up, now before and now just after the commit."""
     await _kill_in_transaction(world, "coverage_hour", "kill_while_it_rolls_up")
 
 
@@ -88,35 +88,33 @@ async def stop_cleanly(world: World) -> None:
 
 
 async def _kill(world: World) -> None:
-    await world.ingester.kill()
+    await world.ingester.kill(world.ingester.processes)
     world.effects["kills"] += 1
 
 
 async def _kill_in_transaction(world: World, table: str, fault: str) -> None:
+    """Kill within a transaction that writes into the table, every other time right after it."""
     await world.until_ingesting()
-    world.database_link.delay_s = SLOW_S  # a transaction takes a while then
-    transaction = ""
+    processes, transaction = world.ingester.processes, ""
 
     async def is_writing() -> bool:
         nonlocal transaction
+        world.database_link.delay_s = SLOW_S
         transaction = await world.ask(WRITING, table) or ""
         return bool(transaction)
 
-    await until(is_writing, f"the ingester writes nothing into {table}", 60, every_s=0.001)
-    await world.pause(LONGEST_S)
-    await _kill(world)
-    world.effects[f"{fault}: transaction {await _fate(world, transaction)}"] += 1
-    world.effects[fault] += 1
-
-
-async def _fate(world: World, transaction: str) -> str:
-    """Whether a transaction was committed or rolled back, once that is decided."""
-    fate = "in progress"
-
     async def is_decided() -> bool:
-        nonlocal fate
-        fate = await world.ask("SELECT pg_xact_status($1::text::xid8)", transaction) or "forgotten"
-        return fate != "in progress"
+        world.database_link.delay_s = SLOW_S
+        return bool(await world.ask(DECIDED, transaction) != "in progress")
 
+    await until(is_writing, f"the ingester writes nothing into {table}", 60, every_s=0.001)
+    if world.effects[fault] % 2:
+        await until(is_decided, f"{transaction} is never committed", every_s=0)
+    else:
+        await world.pause(SLOW_S)
+    await world.ingester.kill(processes)
+    world.effects["kills"] += 1
     await until(is_decided, f"transaction {transaction} outlives its client")
-    return fate
+    fate = await world.ask(DECIDED, transaction)
+    world.effects[f"{fault}: transaction {fate}"] += 1
+    world.effects[fault] += 1

@@ -53,15 +53,14 @@ class SupervisedIngester:
         """The process and its workers, if it has some."""
         return [self.pid, *children(self.pid)] if self.pid else []
 
-    async def kill(self) -> list[int]:
-        """kill -9 of it and of its workers; returns them. It must have been alive."""
+    async def kill(self, processes: list[int]) -> None:
+        """kill -9 of these `processes`, all of them; the first must have been alive."""
         process = self._running()
-        pids = self.processes
-        for pid in pids:
+        assert processes[0] == process.pid, "it ended by itself, and was started again"
+        for pid in processes:
             send(pid, signal.SIGKILL)
         code = await asyncio.wait_for(process.wait(), 10)
         assert code == -signal.SIGKILL, f"it had ended by itself, with {code}"
-        return pids
 
     async def terminate(self) -> int:
         """SIGTERM; its exit code."""

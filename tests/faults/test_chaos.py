@@ -61,7 +61,7 @@ TWO_WORKERS: Ways = (("auto", 2),)
 def one_process_schedule() -> dict[Fault, int]:
     """Every fault; in the long version with 35 kills at least."""
     if not is_long():
-        return dict.fromkeys(EVERY_FAULT, 1)
+        return {**dict.fromkeys(EVERY_FAULT, 1), kill_while_it_rolls_up: 2}
     return {
         **dict.fromkeys(EVERY_FAULT, 3),
         kill_while_it_writes: 14,

@@ -120,7 +120,7 @@ async def ingesters(
 
 @given(delivery=deliveries())
 @settings(
-    max_examples=80,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
