@@ -225,11 +225,11 @@ async def test_messages_of_qos_0_cannot_fill_the_memory(
         assert source.in_flight <= 11  # all of QoS 1 that the broker may send, and ten
         await batch.acknowledge()
         received = list[bytes]()
-        while b"last" not in received:
+        while len(received) + source.dropped < 201:
             received += payloads(await reader.receive(1))
+    received.remove(b"last")  # of another connection: it may overtake those of QoS 0
     assert received[:9] == numbers(0, 9)
-    assert received[-1] == b"last"
-    assert len(received) + source.dropped == 201
+    assert len(received) + source.dropped == 200
     assert source.dropped == 0 if kind.endswith("3.1.1") else source.dropped > 100
 
 
