@@ -69,7 +69,8 @@ class Ingester:
         self._locator = Locator(settings.vintage)
         self._reading = Link(url, _itself)
         self._writing = Link(url, Writer)
-        self._merging = Link(url, Merger)
+        # One statement merges up to millions of rows, and may find the machine busy.
+        self._merging = Link(url, Merger, silence_s=900)
 
     async def aclose(self) -> None:
         """Close the connections."""

@@ -31,8 +31,8 @@ TEMPORARY: tuple[type[BaseException], ...] = (
 """Failures that pass by themselves."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
-_SILENCE_S = 60
-"""A database that says nothing for so long is taken for away; no statement of ours takes it."""
+SILENCE_S = 60.0
+"""A database that says nothing for so long is taken for away; no statement of a batch takes it."""
 
 Tool = TypeVar("Tool")
 Result = TypeVar("Result")
@@ -44,10 +44,18 @@ class Link(Generic[Tool]):
     Args:
         url: the database.
         make: the tool, from a new connection.
+        silence_s: how long a statement may take before the database is taken for away.
     """
 
-    def __init__(self, url: str, make: Callable[[asyncpg.Connection[Any]], Tool]) -> None:
+    def __init__(
+        self,
+        url: str,
+        make: Callable[[asyncpg.Connection[Any]], Tool],
+        *,
+        silence_s: float = SILENCE_S,
+    ) -> None:
         self._url = url
+        self._silence_s = silence_s
         self._make = make
         self._connection: asyncpg.Connection[Any] | None = None
         self._tool: Tool | None = None
@@ -91,11 +99,11 @@ class Link(Generic[Tool]):
             self._connection = await asyncpg.connect(
                 self._url,
                 timeout=10,
-                command_timeout=_SILENCE_S,
+                command_timeout=self._silence_s,
                 # A worker that died must not hold its locks for long.
                 server_settings={
                     "application_name": "shudao ingest",
-                    "idle_in_transaction_session_timeout": f"{_SILENCE_S}s",
+                    "idle_in_transaction_session_timeout": f"{SILENCE_S:.0f}s",
                     "tcp_keepalives_idle": "30",
                 },
             )
