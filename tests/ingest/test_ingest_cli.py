@@ -20,6 +20,8 @@ from shudao.local.process import free_ports
 from tests.ingest.conftest import now_ms, radio
 from tests.ingest.test_pipeline import publish, until
 
+PATIENCE_S = 60.0
+"""Processes start slowly on a machine that is busy with other tests."""
 TOPIC = "shudao/v1/telecom/radio/nb-telecom-a"
 
 
@@ -37,11 +39,11 @@ class Process(NamedTuple):
             assert self.process.poll() is None, self.log.read_text()
             return self.says("subscribed") >= times
 
-        await until(is_so)
+        await until(is_so, seconds=PATIENCE_S)
 
     async def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(self.process.wait, 20) == 0, self.log.read_text()
+        assert await asyncio.to_thread(self.process.wait, PATIENCE_S) == 0, self.log.read_text()
 
 
 Start = Callable[..., Process]
@@ -89,39 +91,34 @@ async def stored(connection: Any, count: int) -> None:
     async def is_so() -> bool:
         return bool(await connection.fetchval("SELECT count(*) FROM radio_sample") == count)
 
-    await until(is_so, seconds=30)
+    await until(is_so, seconds=PATIENCE_S)
 
 
-async def test_workers_share_the_messages_and_a_smaller_number_takes_over_what_is_left(
+async def test_workers_share_the_messages_and_another_number_takes_over_what_is_left(
     start: Start, connection: Any, mqtt_url: str
 ) -> None:
-    """Three, then two, then one: what the broker kept for a worker that is gone is ingested too."""
+    """Two, then one: what the broker kept for a worker that is gone is ingested too."""
     t = now_ms()
-    port = str(next(free_ports(None, "workers")))
-    three = start("--workers", "3", "--metrics-port", port)
-    await three.subscribed(3)
+    port = int(next(free_ports(None, "workers")))
+    two = start("--workers", "2", "--metrics-port", str(port))
+    await two.subscribed(2)
     await publish(mqtt_url, [(TOPIC, radio(t + i)) for i in range(300)])
     await stored(connection, 300)
     counts = []
     async with httpx.AsyncClient() as pages:
-        for worker in range(3):
-            page = await pages.get(f"http://127.0.0.1:{int(port) + worker}/metrics")
+        for worker in range(2):
+            page = await pages.get(f"http://127.0.0.1:{port + worker}/metrics")
             [line] = [x for x in page.text.splitlines() if x.startswith("shudao_ingest_messages_t")]
             counts.append(float(line.split()[1]))
     assert sum(counts) == 300
     assert min(counts) > 0
-    await three.stop()
-    await publish(mqtt_url, [(TOPIC, radio(t + i)) for i in range(300, 600)])
-    two = start("--workers", "2")
-    await two.subscribed(2)
-    await stored(connection, 600)
     await two.stop()
-    await publish(mqtt_url, [(TOPIC, radio(t + i)) for i in range(600, 900)])
+    await publish(mqtt_url, [(TOPIC, radio(t + i)) for i in range(300, 600)])
     one = start()
     await one.subscribed()
-    await stored(connection, 900)
+    await stored(connection, 600)
     await one.stop()
-    assert await connection.fetchval("SELECT sum(radio_n) FROM coverage_hour") == 900
+    assert await connection.fetchval("SELECT sum(radio_n) FROM coverage_hour") == 600
     assert await connection.fetchval("SELECT sum(duplicates) FROM ingest_minute") == 0
 
 
@@ -153,7 +150,7 @@ async def test_a_port_that_is_taken_is_one_clear_line(start: Start, mqtt_url: st
     first = start("--metrics-port", port := str(next(free_ports(None, "taken"))))
     await first.subscribed()
     second = start("--metrics-port", port)
-    assert await asyncio.to_thread(second.process.wait, 20) == 1
+    assert await asyncio.to_thread(second.process.wait, PATIENCE_S) == 1
     assert second.says(f"port {port} on 127.0.0.1 is in use") == 1
     assert second.says("Traceback") == 0
 
