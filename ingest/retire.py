@@ -41,10 +41,13 @@ def leftovers(options: SourceOptions, workers: int) -> Iterator[SourceOptions]:
 async def retire(make: MakeSource, options: SourceOptions, workers: int, url: str) -> Receipt:
     """Ingest what those sessions hold, and end them; what that was.
 
-    The sessions of ``workers`` subscribe first: for a message between the two the broker would
-    have no subscriber. So one may come twice, which changes no number. To be called while no
-    worker of any number runs. Raises `ShudaoError`.
+    Where there are any, the sessions of ``workers`` subscribe first: for a message between the two
+    the broker would have no subscriber. So one may come twice, which changes no number. To be
+    called while no worker of any number runs. Raises `ShudaoError`.
     """
+    found = [left for left in leftovers(options, workers) if await make(left).session_exists()]
+    if not found:
+        return Receipt()
     for worker in range(1, workers + 1):
         held = replace(worker_options(options, workers, worker), hold=True)
         async for _ in make(held).batches():
@@ -52,7 +55,7 @@ async def retire(make: MakeSource, options: SourceOptions, workers: int, url: st
     total = Receipt()
     async with contextlib.AsyncExitStack() as stack:
         ingester: Ingester | None = None
-        for left in leftovers(options, workers):
+        for left in found:
             async for batch in make(left).batches():
                 if ingester is None:  # there is hardly ever anything
                     ingester = Ingester(url, origin="mqtt")

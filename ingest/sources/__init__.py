@@ -98,6 +98,10 @@ class Source(Protocol):
         """
         ...
 
+    async def session_exists(self) -> bool:
+        """Whether the broker keeps a session of ours; leaves it as it is. Raises `ShudaoError`."""
+        ...
+
     def stop(self) -> None:
         """Take no more messages; those already in a batch can still be acknowledged."""
         ...

@@ -48,6 +48,18 @@ class MqttSource(ABC):
         """Messages received and not yet acknowledged."""
         return self._connection.in_flight if self._connection else 0
 
+    async def session_exists(self) -> bool:
+        """Whether the broker keeps a session of ours; see `ingest.sources.Source`."""
+        address = broker_address(self._options.url)
+        try:
+            connection = await self._connect(address)
+        except (LostError, RefusedError) as error:
+            _give_up(address, error)
+            return False  # the broker is busy: the source will wait for it
+        exists = connection.session_present
+        await connection.close(end_session=not exists)
+        return exists
+
     def stop(self) -> None:
         """Take no more messages; those already in a batch can still be acknowledged."""
         self._stopping.set()
