@@ -31,6 +31,14 @@ async def judged(
         await world.run_ingester(*way)
         await session_exists(world)
         await under_traffic(world, happens())
+    except AssertionError as error:
+        raise type(error)(story(world, number, [str(error)])) from error
+    await judgement(world, number)
+
+
+async def judgement(world: World, number: int) -> None:
+    """Let it drain; fails with all that is wrong then, and with the story of the run."""
+    try:
         await _drained(world)
         wrong = await _judge(world)
     except AssertionError as error:
