@@ -44,6 +44,7 @@ Ways = tuple[Way, ...]
 async def freeze_database_beyond_all_patience(world: World) -> None:
     """Longer than 1.5 keep-alives of 30 s, and than the ingester waits for a silent database."""
     await freeze_database(world, seconds=75)
+    world.effects["freeze_database_beyond_all_patience"] += 1
 
 
 EVERY_FAULT = (
@@ -120,6 +121,7 @@ async def _in_random_order(world: World, times: dict[Fault, int], ways: Ways) ->
 async def _happen(world: World, fault: Fault) -> None:
     began = time.monotonic()
     try:
+        await world.until_close_behind()
         await fault(world)
     except (AssertionError, TimeoutError) as error:
         raise AssertionError(f"{fault.__name__}: {error or 'took too long'}") from error

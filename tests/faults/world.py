@@ -27,6 +27,7 @@ CLIENT_ID = "chaos"
 APPLICATION = "chaos-test"
 """What our own sessions call themselves, to be told from the ingester's."""
 RECEIVE_MAXIMUM = 600
+MOST_BEHIND = 20_000
 AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -75,6 +76,19 @@ class World:
             return await self.committed() > before
 
         await until(has_committed, "the ingester commits nothing more", patience_s)
+
+    async def until_close_behind(self) -> None:
+        """Wait until the ingester is less than `MOST_BEHIND` samples behind the publisher.
+
+        One that is killed whenever it has just begun would fall behind for ever.
+        """
+
+        async def is_close() -> bool:
+            stored = "SELECT coalesce(sum(stored + quarantined), 0)::bigint FROM ingest_minute"
+            behind = len(self.publisher.book.accepted_numbers) - int(await self.ask(stored))
+            return behind < MOST_BEHIND
+
+        await until(is_close, "the ingester does not catch up", 120)
 
     async def until_connected(self) -> None:
         """Wait until the ingester is connected to the broker with all its sessions, and heard it.
