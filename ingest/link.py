@@ -2,6 +2,10 @@
 
 What fails temporarily (database away, restarting, silent, deadlock, disk full) is tried again with
 growing pauses until it works: whoever waits for it acknowledges nothing meanwhile.
+
+After anything but success the connection is given up. Its state is not known then: of a BEGIN that
+is cancelled the server may know and the client not, and what the client takes for its next
+transaction would be part of one that nobody commits.
 """
 
 from __future__ import annotations
@@ -77,6 +81,9 @@ class Link(Generic[Tool]):
                     await self._abandon()
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, _LONGEST_PAUSE_S)
+                except BaseException:
+                    await self._abandon()
+                    raise
                 else:
                     self.answers = self.was_reached = True
                     return result
