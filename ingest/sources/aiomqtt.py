@@ -88,7 +88,8 @@ class AiomqttConnection(Connection):
         self._paho.manual_ack_set(True)
         self._paho.on_message = self._on_message
         self._paho.on_connect = self._on_connect
-        self._outstanding: set[int] = set()
+        self._outstanding: dict[int, int] = {}
+        """What was received under an id and not acknowledged: a hash of topic and payload."""
         self._stalled = False
 
     async def open(self) -> None:
@@ -126,7 +127,8 @@ class AiomqttConnection(Connection):
 
     async def acknowledge(self, ids: list[int]) -> None:
         """Acknowledge a batch, once; nothing is done when the connection is gone."""
-        self._outstanding.difference_update(ids)
+        for number in ids:
+            self._outstanding.pop(number, None)
         await super().acknowledge(ids)
 
     @property
@@ -173,9 +175,12 @@ class AiomqttConnection(Connection):
         number = received.mid if received.qos else 0
         if received.qos == 2:  # of another subscription of this session; paho sent the PUBREC
             number |= PUBCOMP
-        if number and received.dup and number in self._outstanding:
+        same = hash((received._topic, bytes(received.payload)))
+        if number and received.dup and self._outstanding.get(number) == same:
             return  # some MQTT 3.1.1 brokers send again what they miss an acknowledgement of
-        self._outstanding.add(number)
+        # Another message under an id in use is one of its own: mosquitto 2.0 does that to a
+        # backlog of more messages than there are ids.
+        self._outstanding[number] = same
         topic = received._topic.decode("utf-8", "backslashreplace")
         kind = media_type(getattr(received.properties, "ContentType", ""))
         stamp = time.time_ns() // 1_000_000

@@ -19,15 +19,9 @@ from tests.faults.world import World, connect, open_world, until
 
 MESSAGES = 100_000
 
-SAME_ID = pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="takes another message with the same packet id for the same message, and drops it",
-)
-
 
 @only_long
-@pytest.mark.parametrize("source", ["mqtt5", pytest.param("aiomqtt", marks=SAME_ID)])
+@pytest.mark.parametrize("source", ["mqtt5", "aiomqtt"])
 async def test_a_backlog_beyond_the_packet_ids_is_drained(
     own_services: Services, tmp_path: Path, source: str
 ) -> None:
