@@ -5,7 +5,8 @@ What it promises:
   acknowledged when a connection broke is published again (a duplicate is fine, a loss is not);
 - when the broker is slower than the rate, fewer messages are made: memory stays flat, nothing is
   dropped, and the report tells the rate that was achieved;
-- `stop` makes no more messages and waits for the PUBACKs of those under way, for a bounded time.
+- `stop` makes no more messages and waits for the PUBACKs of those under way, for a bounded time;
+- a source that ends has all its messages published, then `run` returns.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import asyncio
 import random
 import time
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import aiomqtt
@@ -24,7 +25,6 @@ from shudao.errors import ShudaoError
 from simulators.broker import Gateway, gateway
 from simulators.messages import Message
 from simulators.report import Tally
-from simulators.traffic import Traffic
 
 WINDOW = 64
 """Messages that a gateway has under way."""
@@ -34,13 +34,21 @@ _CANCEL_AGAIN_S = 2.0
 _LONGEST_PAUSE_S = 5.0
 
 
+class Source(Protocol):
+    """What there is to publish: `simulators.traffic.Traffic`, say."""
+
+    def take(self, count: int, now_ms: int) -> list[Message] | None:
+        """The next messages, about ``count``, perhaps none just now; None when there is no more."""
+        ...
+
+
 class Fleet:
-    """Publishes `Traffic` until it is stopped.
+    """Publishes what a source has until it ends, or is stopped.
 
     Args:
         url: mqtt://[user:password@]host:port, or mqtts:// for TLS.
-        traffic: what to publish.
-        rate: messages a second.
+        source: what to publish.
+        rate: messages a second, at most.
         connections: gateways that share the load.
         patience_s: how long `run` waits for PUBACKs after `stop`.
     """
@@ -48,14 +56,14 @@ class Fleet:
     def __init__(
         self,
         url: str,
-        traffic: Traffic,
+        source: Source,
         *,
         rate: float,
         connections: int = 4,
         patience_s: float = 15.0,
     ) -> None:
         self.tally = Tally()
-        self._url, self._traffic, self._rate = url, traffic, rate
+        self._url, self._source, self._rate = url, source, rate
         self._connections, self.patience_s = connections, patience_s
         self._queue: asyncio.Queue[Message] = asyncio.Queue()
         self._stopping = asyncio.Event()
@@ -65,7 +73,7 @@ class Fleet:
         self._stopping.set()
 
     async def run(self, *beside: Coroutine[Any, Any, None]) -> None:
-        """Publish until `stop`, then wait for what is under way.
+        """Publish until the source ends or `stop`, then wait for what is under way.
 
         ``beside`` is work for the same time, such as `Registrar.run`; its failure is ours. Raises
         `ShudaoError` when the broker refuses messages, or did not acknowledge all in time.
@@ -95,7 +103,10 @@ class Fleet:
             count = min(int(due), most - self._queue.qsize())
             if count > 0:
                 due -= count
-                for message in self._traffic.take(count, time.time_ns() // 1_000_000):
+                messages = self._source.take(count, time.time_ns() // 1_000_000)
+                if messages is None:
+                    return
+                for message in messages:
                     self._queue.put_nowait(message)
             await asyncio.sleep(_TICK_S)
 
@@ -111,7 +122,8 @@ class Fleet:
             self._queue.put_nowait(message)
 
     async def _all_acknowledged(self) -> None:
-        self._forget_unsent()
+        if self._stopping.is_set():
+            self._forget_unsent()
         try:
             await asyncio.wait_for(self._queue.join(), self.patience_s)
         except TimeoutError:

@@ -63,7 +63,7 @@ async def register(
         raise ShudaoError(
             f"device {other['name']} is registered already,"
             f" with {_carrier(other['carrier_id'])} at place {other['place_id']}",
-            "import the file with the --carrier and --place of the first time",
+            "give the --carrier and --place of the first time, or use another database",
         )
     return len(new)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic_core import ErrorDetails
 
 from ingest.recorded.profile import Profile
+from ingest.recorded.read import STDIN, open_recorded
 from shudao import toml_file
 from shudao.errors import ShudaoError
 from shudao.toml_file import parse_toml
@@ -45,6 +46,23 @@ def load_profile(name: str) -> NamedProfile:
             f"use one of {', '.join(names)}, or the path of your own: --profile mine.toml",
         )
     return _load(BUNDLED / f"{name}.toml")
+
+
+def recognise(path: str) -> NamedProfile:
+    """The bundled profile whose columns a file has. Raises `ShudaoError` unless it is one."""
+    profiles = [] if path == STDIN else bundled_profiles()
+    fitting = [named for named in profiles if _fits(path, named.profile)]
+    if len(fitting) != 1:
+        raise ShudaoError(
+            f"{len(fitting)} of the profiles fit {path}",
+            "name one: --profile NAME; `shudao import --list` shows them",
+        )
+    return fitting[0]
+
+
+def _fits(path: str, profile: Profile) -> bool:
+    with open_recorded(path, profile.format) as file:
+        return set(profile.columns) <= set(file.header)
 
 
 def _load(path: Path) -> NamedProfile:

@@ -13,6 +13,7 @@ import typer
 
 from shudao.cli.durations import parse_duration
 from shudao.cli.options import carrier_id
+from shudao.cli.simulate_replay import Play, parse_speed, play
 from shudao.errors import ShudaoError
 from shudao.vocabulary import CARRIER_IDS, Carrier
 
@@ -26,6 +27,7 @@ app = typer.Typer(help="Simulated devices of the whole province, in a world with
 
 Seed = Annotated[int, typer.Option(help="Of the world: the same seed is the same world.")]
 PANEL = "Faults, as shares of messages"
+REPLAY = "Replay of recorded data; also --carrier (one, telecom by default), --for, --progress-json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,39 @@ def simulate(
     shuffled: Annotated[
         float, typer.Option(min=0, max=1, rich_help_panel=PANEL, help="Histories out of order.")
     ] = 0.01,
+    replay: Annotated[
+        str,
+        typer.Option(metavar="FILE", rich_help_panel=REPLAY, help="Publish a recording instead."),
+    ] = "",
+    profile: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=REPLAY,
+            help="As of `shudao import`; by default the bundled one that has the file's columns.",
+        ),
+    ] = "",
+    speed: Annotated[
+        float,
+        typer.Option(
+            metavar="SPEED",
+            parser=parse_speed,
+            rich_help_panel=REPLAY,
+            help="1 is as recorded, 60 an hour in a minute, max as fast as the broker takes it.",
+        ),
+    ] = "1",  # type: ignore[assignment]
+    shift: Annotated[
+        bool,
+        typer.Option(
+            "--shift-to-now",
+            rich_help_panel=REPLAY,
+            help="Move the times so that the last sample is fresh: the platform refuses samples"
+            " older than SHUDAO_MAX_AGE_DAYS. Without it they stay as recorded.",
+        ),
+    ] = False,
+    place: Annotated[
+        str,
+        typer.Option(rich_help_panel=REPLAY, help="Code of the village where the devices stand."),
+    ] = "",
     progress_json: Annotated[
         bool, typer.Option("--progress-json", help="Print one JSON object a second.")
     ] = False,
@@ -93,8 +128,13 @@ def simulate(
 
     Examples:  shudao simulate --for 60s --rate 1000          shudao simulate --share 0.1
                shudao simulate --prefecture 5133 --carrier telecom
+               shudao simulate --replay speedtests.csv.gz --speed 3600 --shift-to-now
     """
     if context.invoked_subcommand:
+        return
+    if replay:
+        what = Play(replay, profile, speed, shift, carrier or ["telecom"], place)
+        asyncio.run(play(what, seconds, as_json=progress_json))
         return
     from simulators.faults import Faults
     from simulators.prepare import Choice
@@ -142,15 +182,16 @@ async def _simulate(choice: Choice, faults: Faults, seed: int, run: Run) -> None
     print(f"{reporters.devices:,} devices in the world of seed {seed}", file=sys.stderr)
     fleet = Fleet(url, traffic, rate=run.rate, connections=run.connections)
     async with showing(fleet.tally, as_json=run.as_json):
-        await _until_stopped(fleet, registrar.run(connect), run.seconds)
+        await until_stopped(fleet, run.seconds, registrar.run(connect))
 
 
-async def _until_stopped(
-    fleet: Fleet, registering: Coroutine[Any, Any, None], seconds: float | None
+async def until_stopped(
+    fleet: Fleet, seconds: float | None, *beside: Coroutine[Any, Any, None]
 ) -> None:
+    """Run a fleet for so many seconds, or until a signal. Raises `ShudaoError`, as `Fleet.run`."""
     from shudao.stopping import on_stop_signal
 
-    task = asyncio.ensure_future(fleet.run(registering))
+    task = asyncio.ensure_future(fleet.run(*beside))
     if seconds is not None:
         asyncio.get_running_loop().call_later(seconds, fleet.stop)
     with on_stop_signal(fleet.stop, task.cancel, after_s=fleet.patience_s + 5):
