@@ -16,30 +16,36 @@ from simulators.draws import Floats, Keys, text_key
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Texts = NDArray[np.str_]
 
 MOUNTAIN_PREFECTURES = (5132, 5133, 5134)
 """阿坝, 甘孜 and 凉山: the plateau and its gorges, where propagation and roll-out are hardest."""
 
 _QUERY = """
 SELECT place_id, kind, subkind, code, county, lon, lat FROM place
-WHERE vintage = $1 AND kind IN ('village', 'segment') AND lon IS NOT NULL AND lat IS NOT NULL
-ORDER BY kind DESC, code
+WHERE vintage = $1 AND kind IN ('village', 'segment', 'site', 'wlan')
+  AND lon IS NOT NULL AND lat IS NOT NULL
+ORDER BY array_position('{village,segment,site,wlan}', kind), code
 """
+
+
+def is_mountain(county: Ints) -> Bools:
+    """Which counties (six digits) lie in one of the three western prefectures."""
+    return np.asarray(np.isin(county // 100, MOUNTAIN_PREFECTURES), np.bool_)
 
 
 @dataclass(frozen=True)
 class Places:
-    """Villages (with communities and special units) and segments of corridors.
+    """Villages (with communities and special units), segments of corridors, key sites and public
+    WLAN areas.
 
     ``station_id`` is the place id of the village's information station, 0 where it has none.
     """
 
     place_id: Ints
     code: tuple[str, ...]
-    is_segment: Bools
-    is_village: Bools
-    """An administrative village: neither a community nor a special unit nor a segment."""
-    is_community: Bools
+    kind: Texts
+    subkind: Texts
     county: Ints
     lon: Floats
     lat: Floats
@@ -53,6 +59,36 @@ class Places:
         """What random draws of a place depend on: its code."""
         return np.array([text_key(c) for c in self.code], np.uint64)
 
+    @cached_property
+    def is_segment(self) -> Bools:
+        """A kilometre of a corridor."""
+        return np.asarray(self.kind == "segment")
+
+    @cached_property
+    def is_settled(self) -> Bools:
+        """A village, a community or a special unit."""
+        return np.asarray(self.kind == "village")
+
+    @cached_property
+    def is_village(self) -> Bools:
+        """An administrative village."""
+        return np.asarray(self.is_settled & (self.subkind == "village"))
+
+    @cached_property
+    def is_community(self) -> Bools:
+        """A community of a town."""
+        return np.asarray(self.is_settled & (self.subkind == "community"))
+
+    @cached_property
+    def is_site(self) -> Bools:
+        """A key scenario site; its subkind says which (`constants.KEY_SITES`)."""
+        return np.asarray(self.kind == "site")
+
+    @cached_property
+    def is_wlan(self) -> Bools:
+        """A public WLAN area."""
+        return np.asarray(self.kind == "wlan")
+
     @property
     def prefecture(self) -> Ints:
         """Four-digit codes."""
@@ -61,23 +97,25 @@ class Places:
     @property
     def is_mountain(self) -> Bools:
         """Whether it lies in one of the three western prefectures."""
-        return np.isin(self.prefecture, MOUNTAIN_PREFECTURES)
+        return is_mountain(self.county)
 
 
 def make_places(rows: list[tuple[Any, ...]], station_of: dict[str, int]) -> Places:
     """Columns from rows (place_id, kind, subkind, code, county, lon, lat)."""
     ids, kinds, subkinds, codes, counties, lons, lats = zip(*rows, strict=True)
-    kind, subkind = np.array(kinds, dtype="U8"), np.array([s or "" for s in subkinds], dtype="U9")
+    of_villages = (kind == "village" for kind in kinds)
     return Places(
         place_id=np.array(ids, np.int64),
         code=tuple(codes),
-        is_segment=kind == "segment",
-        is_village=(kind == "village") & (subkind == "village"),
-        is_community=(kind == "village") & (subkind == "community"),
+        kind=np.array(kinds, dtype="U8"),
+        subkind=np.array([s or "" for s in subkinds], dtype="U12"),
         county=np.array(counties, np.int64),
         lon=np.array(lons, np.float64),
         lat=np.array(lats, np.float64),
-        station_id=np.array([station_of.get(c, 0) for c in codes], np.int64),
+        station_id=np.array(
+            [station_of.get(c, 0) if v else 0 for c, v in zip(codes, of_villages, strict=True)],
+            np.int64,
+        ),
     )
 
 

@@ -44,9 +44,9 @@ def radio_samples(
 
 
 def _cell(world: World, technology: Technology, place: Ints, carrier: Ints) -> dict[str, Floats]:
-    """Identity of the serving cell: drawn, but always the same at a place."""
-    bits = world.draws.bits(f"{technology.name}/cell", world.places.key[place], carrier)
-    earfcn = np.array(world.layers[technology].model.earfcn, np.float64)
+    """Identity of the serving cell: all places that a base station serves have the same."""
+    layer = world.layers[technology]
+    bits, earfcn = layer.station[place, carrier], np.array(layer.model.earfcn, np.float64)
     return {
         "cell_id": (bits >> np.uint64(36)).astype(np.float64),
         "pci": (bits % np.uint64(504)).astype(np.float64),

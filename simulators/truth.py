@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
+from scipy.special import ndtr
 
 from shudao.errors import ShudaoError
 from shudao.goals import Criteria, Goal, load_goals
@@ -18,7 +19,7 @@ from simulators import constants as c
 from simulators.draws import Floats
 from simulators.places import Bools, Places
 from simulators.propagation import NOISE_DBM
-from simulators.world import World, normal_cdf
+from simulators.world import World
 
 WITHOUT_TRUTH = ("site", "wlan")
 """Kinds of places that this world does not have."""
@@ -112,10 +113,10 @@ def _good_signal(world: World, criteria: Criteria, technology: Technology) -> Fl
     assert criteria.rsrp_dbm is not None, "a radio goal has an RSRP threshold"
     layer = world.layers[technology]
     if criteria.sinr_db is None:
-        return normal_cdf((layer.rsrp_dbm - criteria.rsrp_dbm) / c.FADING_DB)
+        return ndtr((layer.rsrp_dbm - criteria.rsrp_dbm) / c.FADING_DB)
     needed_rsrp = max(criteria.rsrp_dbm, criteria.sinr_db + NOISE_DBM)
-    strong = normal_cdf((layer.rsrp_dbm - needed_rsrp) / c.FADING_DB)
-    clean = normal_cdf((layer.sinr_db - criteria.sinr_db) / layer.model.sinr_db[2])
+    strong = ndtr((layer.rsrp_dbm - needed_rsrp) / c.FADING_DB)
+    clean = ndtr((layer.sinr_db - criteria.sinr_db) / layer.model.sinr_db[2])
     return strong * clean
 
 
@@ -128,4 +129,4 @@ def _good_tests(world: World, criteria: Criteria, technologies: list[Technology]
     mean, deviation = c.RATE_RATIO
     with np.errstate(divide="ignore"):
         needed = criteria.down_mbps / fixed.rate_mbps
-    return np.where(evidence, normal_cdf((mean - needed) / deviation), 0.0)
+    return np.where(evidence, ndtr((mean - needed) / deviation), 0.0)

@@ -5,8 +5,12 @@ from hypothesis import strategies as st
 
 from simulators.propagation import (
     Environment,
+    building_entry_loss,
     full_load_rsrq,
     okumura_hata,
+    rma_los,
+    rma_los_probability,
+    rma_nlos,
     thermal_sinr,
     uma_nlos,
 )
@@ -41,6 +45,31 @@ def test_the_link_budget_gives_the_published_radius(
 def test_uma_without_line_of_sight_follows_38_901() -> None:
     """13.54 + 39.08 * 3 + 20 log 3.5 at 1 km and 3.5 GHz, computed by hand."""
     assert uma_nlos(1.0, 3500) == pytest.approx(141.661, abs=0.001)
+
+
+def test_rma_in_sight_gives_the_value_that_mathworks_publishes() -> None:
+    """Their example: 3.5 GHz, 30 m and 1.5 m, buildings of 7 m, 1 km east and 1 km north."""
+    km = np.sqrt(1000**2 + 1000**2 + 28.5**2) / 1000
+    assert rma_los(km, 3500, base_m=30, building_m=7) == pytest.approx(110.1615, abs=1e-4)
+
+
+@pytest.mark.parametrize(("km", "seen_db", "unseen_db"), [(1, 94.8, 119.8), (5, 122.7, 146.9)])
+def test_rma_gives_the_published_values_at_850_mhz(
+    km: float, seen_db: float, unseen_db: float
+) -> None:
+    """Below and beyond the break point at 802 m; computed from the formulas that ns-3 has."""
+    assert rma_los(km, 850, base_m=30) == pytest.approx(seen_db, abs=0.06)
+    assert rma_nlos(km, 850, base_m=30) == pytest.approx(unseen_db, abs=0.06)
+
+
+def test_sight_fades_over_a_kilometre() -> None:
+    """38.901 table 7.4.2-1: sure within 10 m, then exp(-(d - 10 m) / 1000 m)."""
+    np.testing.assert_allclose(rma_los_probability([0.005, 1.01]), [1.0, np.exp(-1)])
+
+
+def test_a_wall_costs_what_38_901_says() -> None:
+    """0.88 GHz, by hand: glass 2.176 dB, concrete 8.52 dB, 30 and 70 % of the power."""
+    assert building_entry_loss(880) == pytest.approx(10.525, abs=0.01)
 
 
 @given(

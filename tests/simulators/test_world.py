@@ -1,5 +1,3 @@
-from math import erfc, sqrt
-
 import numpy as np
 import pytest
 
@@ -8,7 +6,7 @@ from shudao.vocabulary import Carrier, Technology
 from simulators.places import Places, make_places
 from simulators.samples import broadband_samples, radio_samples
 from simulators.truth import covered_places, good_share, true_coverage
-from simulators.world import World, build_world, normal_cdf
+from simulators.world import World, build_world
 
 GOALS = {goal.id: goal for goal in load_goals()}
 WEST = ("5132", "5133", "5134")
@@ -17,18 +15,18 @@ WEST = ("5132", "5133", "5134")
 @pytest.mark.parametrize(
     ("goal", "low", "high"),
     [
-        ("nbiot-general", 0.85, 0.92),
-        ("village-fibre", 0.92, 0.96),
-        ("station-signal", 0.90, 0.96),
-        ("corridor-signal", 0.84, 0.92),
-        ("village-5g", 0.15, 0.25),
+        ("nbiot-general", 0.92, 0.95),
+        ("village-fibre", 0.97, 0.99),
+        ("station-signal", 0.96, 0.985),
+        ("corridor-signal", 0.88, 0.95),
+        ("village-5g", 0.20, 0.32),
     ],
 )
 @pytest.mark.parametrize("seed", [1, 2018])
 def test_true_shares_lie_where_the_world_was_tuned_to(
     places: Places, seed: int, goal: str, low: float, high: float
 ) -> None:
-    """Any carrier, whole province, for more than one seed."""
+    """At the end of the plan, any carrier, whole province, for more than one seed."""
     assert low < true_coverage(build_world(places, seed), GOALS[goal]).share_any < high
 
 
@@ -57,12 +55,8 @@ def test_the_same_seed_is_the_same_world_and_another_is_not(places: Places, worl
 def test_the_order_of_places_changes_nothing(places: Places, world: World) -> None:
     """A village has the same truth wherever it stands in the list."""
     order = np.random.default_rng(0).permutation(len(places))
-    kinds = np.where(places.is_segment, "segment", "village")
-    subkinds = np.select(
-        [places.is_village, places.is_community], ["village", "community"], "special"
-    )
     rows = [
-        (int(places.place_id[i]), str(kinds[i]), str(subkinds[i]), places.code[i],
+        (int(places.place_id[i]), str(places.kind[i]), str(places.subkind[i]), places.code[i],
          int(places.county[i]), float(places.lon[i]), float(places.lat[i]))
         for i in order.tolist()
     ]  # fmt: skip
@@ -126,16 +120,10 @@ def test_samples_agree_with_the_truth(world: World, goal: Goal) -> None:
     assert 0.02 < expected.mean() < 0.999
 
 
-def test_normal_cdf_is_that_of_the_library() -> None:
-    """Against math.erfc, to 1e-6."""
-    x = np.append(np.linspace(-8, 8, 401), [-np.inf, np.inf])
-    np.testing.assert_allclose(normal_cdf(x), [erfc(-v / sqrt(2)) / 2 for v in x], atol=1e-6)
-
-
 def test_narrowband_levels_follow_rsrp_with_a_fuzzy_border(world: World) -> None:
     """Level 0 when strong, 2 when weak, all three between the thresholds; slower when deeper."""
     place = np.flatnonzero(world.places.is_village)[:3000, None]
-    carriers = np.zeros_like(place)
+    carriers = np.full_like(place, Carrier.UNICOM - 1)  # whose signal is often weak
     times = 1_600_000_000_000 + 1000 * np.arange(20)[None, :]
     columns = radio_samples(world, Technology.NBIOT, place, carriers, times)
     rsrp, ecl, rtt = columns["rsrp_dbm"], columns["ecl"], columns["rtt_ms"]
