@@ -13,6 +13,7 @@ import typer
 
 from shudao.cli.durations import parse_duration
 from shudao.cli.options import carrier_id
+from shudao.cli.simulate_plot import plot
 from shudao.cli.simulate_replay import Play, parse_speed, play
 from shudao.errors import ShudaoError
 from shudao.vocabulary import CARRIER_IDS, Carrier
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from simulators.truth import Truth
 
 app = typer.Typer(help="Simulated devices of the whole province, in a world with a known truth.")
+app.command()(plot)
 
 Seed = Annotated[int, typer.Option(help="Of the world: the same seed is the same world.")]
 PANEL = "Faults, as shares of messages"
