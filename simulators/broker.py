@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import aiomqtt
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from shudao.broker_address import broker_address
@@ -26,6 +29,16 @@ class Gateway(aiomqtt.Client):
         if reason_code.is_failure:
             self.refusal = str(reason_code)
         super()._on_publish(client, userdata, mid, reason_code, properties)
+
+
+@cache
+def content_type(name: str) -> Properties | None:
+    """MQTT 5 properties that name a content type; None for none."""
+    if not name:
+        return None
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    properties.ContentType = name
+    return properties
 
 
 def gateway(url: str, identifier: str, window: int) -> Gateway:

@@ -9,7 +9,7 @@ each prefecture first. So a part of the population is its beginning, and covers 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import IntEnum
 
 import numpy as np
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from shudao.vocabulary import Carrier, Technology
 from simulators import constants as c
+from simulators.firmware import choose_firmware
+from simulators.habits import mar_intervals
 from simulators.places import Bools, Ints
 from simulators.world import World
 
@@ -37,33 +39,47 @@ class Role(IntEnum):
     """Broadband probe on a carrier's fixed line."""
     DRIVE = 4
     """4G drive tester on one kilometre of its corridor."""
+    WATER = 5
+    """Water meter in a meter room; this and those below are of NB-IoT and send readings, too."""
+    PARKING = 6
+    """Parking detector in a car park."""
+    LAMP = 7
+    """Controller of a street lamp."""
+    SMOKE = 8
+    """Smoke alarm."""
+    AIR = 9
+    """Air quality station of a community."""
 
 
-KIND = {
-    Role.SENSOR: "sensor",
-    Role.PROBE: "probe",
-    Role.STATION: "probe",
-    Role.LINE: "probe",
-    Role.DRIVE: "drive",
+NARROWBAND = (Role.SENSOR, Role.WATER, Role.PARKING, Role.LAMP, Role.SMOKE, Role.AIR)
+SITE_SENSORS = {
+    "meter_room": Role.WATER,
+    "car_park": Role.PARKING,
+    "street_lamp": Role.LAMP,
+    "smoke_alarm": Role.SMOKE,
 }
+"""What stands at a key scenario site, by the site's subkind."""
+
+KIND = {role: "sensor" if role in NARROWBAND else "probe" for role in Role} | {Role.DRIVE: "drive"}
 INTERVAL_S = {
-    Role.SENSOR: 86_400,  # the plain meter of TR 45.820 reports daily
+    Role.SENSOR: 86_400,  # of most; each has its own
     Role.PROBE: 3_600,
     Role.STATION: 3_600,
     Role.LINE: 21_600,
     Role.DRIVE: 60,
+    Role.WATER: 86_400,
+    Role.PARKING: 1_800,
+    Role.LAMP: 3_600,
+    Role.SMOKE: 86_400,
+    Role.AIR: 600,
 }
 CARRIER_CODES = tuple(carrier.name.lower() for carrier in Carrier)
-_PREFIX = {
-    int(Role.SENSOR): "nb",
-    int(Role.PROBE): "probe",
-    int(Role.STATION): "station",
-    int(Role.DRIVE): "drive",
-}
+_PREFIX = {role: role.name.lower() for role in Role} | {Role.SENSOR: "nb"}
 _LINE_PREFIX = {
-    int(Technology.FTTP): "ftth",
-    int(Technology.DSL): "dsl",
-    int(Technology.SATELLITE): "sat",
+    Technology.FTTP: "ftth",
+    Technology.DSL: "dsl",
+    Technology.SATELLITE: "sat",
+    Technology.WLAN: "wlan",
 }
 
 
@@ -73,7 +89,8 @@ class Population:
 
     ``place`` is a row of `Places`, ``carrier`` 0 … 3, ``technology`` the device's own; reporters
     of one device share the number ``device``, which follows the order of first reports.
-    ``label`` is the part of a device's name that says where, by place.
+    ``firmware`` is a row of `FIRMWARES`, of NB-IoT devices. ``label`` is the part of a device's
+    name that says where, by place.
     """
 
     role: NDArray[np.int8]
@@ -81,6 +98,8 @@ class Population:
     carrier: Ints
     technology: Ints
     device: Ints
+    interval_s: Ints
+    firmware: Ints
     label: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -93,19 +112,21 @@ class Population:
 
     def name(self, row: int) -> str:
         """The name of a reporter's device: ``nb-telecom-510104020007``."""
-        prefix = _PREFIX.get(self.role[row]) or _LINE_PREFIX[int(self.technology[row])]
+        role = Role(self.role[row])
+        prefix = _PREFIX[role]
+        if role == Role.LINE:
+            prefix = _LINE_PREFIX[Technology(int(self.technology[row]))]
         return f"{prefix}-{CARRIER_CODES[self.carrier[row]]}-{self.label[self.place[row]]}"
 
     def part(self, start: int, end: int) -> Population:
         """The reporters ``start`` up to but not including ``end``."""
-        rows = slice(start, end)
+        return self.take(np.arange(start, min(end, len(self))))
+
+    def take(self, rows: Ints) -> Population:
+        """These reporters, with the numbers that their devices have here."""
+        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "label"}
         return Population(
-            self.role[rows],
-            self.place[rows],
-            self.carrier[rows],
-            self.technology[rows],
-            self.device[rows],
-            self.label,
+            **{name: column[rows] for name, column in columns.items()}, label=self.label
         )
 
 
@@ -149,14 +170,18 @@ def _all_reporters(world: World) -> tuple[NDArray[np.int8], Ints, Ints]:
     """Role, place and carrier of everything that the world has."""
     places = world.places
     mobile = np.isin(np.arange(len(Carrier)) + 1, MOBILE_CARRIERS)
-    settled, every = ~places.is_segment[:, None], np.ones(len(Carrier), np.bool_)
+    settled, every = places.is_settled[:, None], np.ones(len(Carrier), np.bool_)
+    of_air = (world.draws.uniform("air/carrier", places.key) * len(Carrier)).astype(np.int64)
     present: dict[Role, Bools] = {
         Role.SENSOR: settled & every,
         Role.PROBE: settled & mobile,
         Role.STATION: places.is_village[:, None] & mobile,
         Role.LINE: world.fixed.technology > 0,
         Role.DRIVE: places.is_segment[:, None] & mobile,
+        Role.AIR: places.is_community[:, None] & (of_air[:, None] == np.arange(len(Carrier))),
     }
+    for subkind, sensor in SITE_SENSORS.items():
+        present[sensor] = (places.is_site & (places.subkind == subkind))[:, None] & every
     where = [np.nonzero(mask) for mask in present.values()]
     role = [np.full(len(place), r, np.int8) for r, (place, _) in zip(present, where, strict=True)]
     place, carrier = (np.concatenate(axis) for axis in zip(*where, strict=True))
@@ -167,7 +192,7 @@ def _place_ranks(world: World) -> Ints:
     """Rank of each place in the fair order: shuffled, one village of each prefecture first."""
     places = world.places
     shuffled = world.draws.uniform("order", places.key)
-    villages = np.flatnonzero(~places.is_segment)
+    villages = np.flatnonzero(places.is_settled)
     villages = villages[np.argsort(shuffled[villages])]
     _, first = np.unique(places.prefecture[villages], return_index=True)
     shuffled[villages[first]] -= 1.0
@@ -180,12 +205,12 @@ def _make(world: World, role: NDArray[np.int8], place: Ints, carrier: Ints) -> P
     """Add technologies, device numbers and labels to ordered reporters."""
     places = world.places
     technology = np.select(
-        [role == Role.SENSOR, role == Role.LINE],
+        [np.isin(role, NARROWBAND), role == Role.LINE],
         [int(Technology.NBIOT), world.fixed.technology[place, carrier]],
         int(Technology.LTE),
     )
     label = tuple(
-        re.sub(r"[^a-z0-9]+", "-", corridor_of(code).lower()) if segment else code
+        re.sub(r"[^a-z0-9]+", "-", (corridor_of(code) if segment else code).lower())
         for code, segment in zip(places.code, places.is_segment.tolist(), strict=True)
     )
     base = {name: row for row, name in enumerate(label)}  # a corridor counts as one place
@@ -195,4 +220,16 @@ def _make(world: World, role: NDArray[np.int8], place: Ints, carrier: Ints) -> P
     )
     number = np.empty(len(first), np.int64)
     number[np.argsort(first)] = np.arange(len(first))
-    return Population(role, place, carrier, technology, number[same], label)
+    interval_s = np.array([INTERVAL_S[r] for r in Role])[role]
+    key = places.key[place]
+    mixed = mar_intervals(world.draws, key, carrier)
+    return Population(
+        role,
+        place,
+        carrier,
+        technology,
+        device=number[same],
+        interval_s=np.where(role == Role.SENSOR, mixed, interval_s),
+        firmware=choose_firmware(world.draws, key, carrier, role > Role.DRIVE),
+        label=label,
+    )

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -22,7 +22,7 @@ import aiomqtt
 
 from shudao.broker_address import broker_address
 from shudao.errors import ShudaoError
-from simulators.broker import Gateway, gateway
+from simulators.broker import Gateway, content_type, gateway
 from simulators.messages import Message
 from simulators.report import Tally
 
@@ -51,6 +51,7 @@ class Fleet:
         rate: messages a second, at most.
         connections: gateways that share the load.
         patience_s: how long `run` waits for PUBACKs after `stop`.
+        on_sent: called with each message that is first handed to the broker, and the time in ms.
     """
 
     def __init__(
@@ -61,10 +62,12 @@ class Fleet:
         rate: float,
         connections: int = 4,
         patience_s: float = 15.0,
+        on_sent: Callable[[Message, int], None] | None = None,
     ) -> None:
         self.tally = Tally()
         self._url, self._source, self._rate = url, source, rate
         self._connections, self.patience_s = connections, patience_s
+        self._on_sent = on_sent
         self._queue: asyncio.Queue[Message] = asyncio.Queue()
         self._stopping = asyncio.Event()
 
@@ -158,9 +161,16 @@ class Fleet:
         while True:
             message = await self._queue.get()
             self.tally.sent(message)
+            if self._on_sent and message.attempts == 1:
+                self._on_sent(message, time.time_ns() // 1_000_000)
             acknowledged = False
             try:
-                await client.publish(message.topic, message.payload, qos=1)
+                await client.publish(
+                    message.topic,
+                    message.payload,
+                    qos=1,
+                    properties=content_type(message.content_type),
+                )
                 acknowledged = not client.refusal
             finally:
                 if not acknowledged:

@@ -33,6 +33,8 @@ class RadioSample(msgspec.Struct, omit_defaults=True):
     attached: int | None = None
     lon: float | None = None
     lat: float | None = None
+    frame: str | None = None
+    """A sensor's own report in hexadecimal: no field of the contract, hence ignored."""
 
 
 class BroadbandSample(msgspec.Struct, omit_defaults=True):
@@ -49,20 +51,28 @@ class BroadbandSample(msgspec.Struct, omit_defaults=True):
     ipv6: int | None = None
 
 
-Sample = RadioSample | BroadbandSample
+class ReadingSample(msgspec.Struct):
+    """One object of the reading stream."""
+
+    time: int
+    metric: str
+    value: float
+
+
+Sample = RadioSample | BroadbandSample | ReadingSample
 encode: Callable[[Sample | list[Sample]], bytes] = msgspec.json.Encoder().encode
 
-_RADIO_NAMES = RadioSample.__struct_fields__[2:]
+_RADIO_NAMES = RadioSample.__struct_fields__[2:-1]
 _WHOLE = {"ecl", "pci", "earfcn", "cell_id", "ipv6"}
-_DECIMALS = {"loss_pct": 3, "jitter_ms": 2, "lon": 6, "lat": 6}
+_DECIMALS = {"loss_pct": 3, "jitter_ms": 2, "lon": 6, "lat": 6, "water_volume": 3}
 
 
 @dataclass(slots=True)
 class Message:
-    """What is published: ``samples`` counts valid samples, 0 in a malformed message.
+    """What is published; ``samples`` are counted, of a malformed message those that are refused.
 
-    ``prefecture`` and ``carrier`` (0 … 3) say where it comes from; ``attempts`` is how often it
-    was handed to a broker.
+    ``prefecture`` and ``carrier`` (0 … 3) say where it comes from, ``fault`` what is wrong with it
+    on purpose; ``attempts`` is how often it was handed to a broker.
     """
 
     topic: str
@@ -71,6 +81,8 @@ class Message:
     kind: MessageKind
     prefecture: int
     carrier: int
+    content_type: str = ""
+    fault: str = ""
     attempts: int = 0
 
 
@@ -96,6 +108,16 @@ def broadband_objects(columns: Columns, time_ms: list[int]) -> list[Sample]:
     return list(map(BroadbandSample, time_ms, *measured))
 
 
+def reading_objects(columns: Columns, time_ms: list[int]) -> list[Sample]:
+    """For each row of flat columns one object of each metric."""
+    metrics = [zip(repeat(name), _plain(name, column)) for name, column in columns.items()]
+    return [
+        ReadingSample(time, metric, value)
+        for time, *values in zip(time_ms, *metrics, strict=True)
+        for metric, value in values
+    ]
+
+
 def _plain(name: str, column: Floats | None) -> Iterable[Any]:
     """Python numbers, rounded as a device would send them; endless None for no column."""
     if column is None:
@@ -106,22 +128,3 @@ def _plain(name: str, column: Floats | None) -> Iterable[Any]:
     else:
         plain = np.round(column, _DECIMALS.get(name, 1)).tolist()
     return plain
-
-
-def malformed(serial: int, like: Message, time_ms: int) -> Message:
-    """The malformed message ``serial``, on the topic of another: must end in quarantine, once.
-
-    In turn: broken JSON, a sentinel that a module sends for "no value", a number as text, and a
-    device that nobody registered. The serial makes each one different.
-    """
-    prefix, stream, device = like.topic.rsplit("/", 2)
-    field, value = {"radio": ("rsrp_dbm", "-95.0"), "broadband": ("down_mbps", "50.0")}[stream]
-    value, end, name = [
-        ("-9", "", device),
-        ("-32768", "}", device),
-        ('"unknown"', "}", device),
-        (value, "}", f"ghost-{serial}"),
-    ][serial % 4]
-    payload = f'{{"serial":{serial},"time":{time_ms},"{field}":{value}{end}'
-    where = f"{prefix}/{stream}/{name}"
-    return Message(where, payload.encode(), 0, "malformed", like.prefecture, like.carrier)

@@ -17,7 +17,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     that it acknowledged: the database must end up with exactly these when nothing else is
     published. ``messages`` counts everything, duplicates and malformed ones too. ``duplicates``
     are samples sent a second time on purpose, ``resent`` samples sent again after a connection
-    broke. Each malformed message must end in quarantine once.
+    broke. ``malformed`` counts samples that must end in quarantine, each once.
     """
 
     messages: int
@@ -53,11 +53,11 @@ class Tally:
         """Count a message that is handed to the broker."""
         message.attempts += 1
         if message.attempts > 1:
-            self.resent += message.samples
+            self.resent += message.samples * (message.kind != "malformed")
             return
         self.messages += 1
         self.unacknowledged += 1
-        self.malformed += message.kind == "malformed"
+        self.malformed += message.samples * (message.kind == "malformed")
         self.samples += message.samples * (message.kind == "valid")
         self.duplicates += message.samples * (message.kind == "duplicate")
 

@@ -7,10 +7,13 @@ import sys
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from shudao.cli import simulate_faults as fault
 from shudao.cli.durations import parse_duration
 from shudao.cli.options import carrier_id
 from shudao.cli.simulate_plot import plot
@@ -28,18 +31,27 @@ app = typer.Typer(help="Simulated devices of the whole province, in a world with
 app.command()(plot)
 
 Seed = Annotated[int, typer.Option(help="Of the world: the same seed is the same world.")]
-PANEL = "Faults, as shares of messages"
 REPLAY = "Replay of recorded data; also --carrier (one, telecom by default), --for, --progress-json"
+
+
+class Pace(StrEnum):
+    """When devices report."""
+
+    TURNS = "turns"
+    NATURAL = "natural"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How to publish: messages a second, gateways, seconds (None: until stopped)."""
+    """How to publish: messages a second, gateways, seconds (None: until stopped), where faults
+    are logged."""
 
     rate: float
+    pace: Pace
     connections: int
     history_s: float
     seconds: float | None
+    fault_log: Path | None
     as_json: bool
 
 
@@ -73,18 +85,26 @@ def simulate(
     ] = None,
     seed: Seed = 2018,
     connections: Annotated[int, typer.Option(min=1, max=256, help="Gateways to share it.")] = 4,
-    malformed: Annotated[
-        float, typer.Option(min=0, max=1, rich_help_panel=PANEL, help="Malformed, besides.")
-    ] = 0.001,
-    duplicates: Annotated[
-        float, typer.Option(min=0, max=1, rich_help_panel=PANEL, help="Sent twice.")
-    ] = 0.002,
-    late: Annotated[
-        float, typer.Option(min=0, max=1, rich_help_panel=PANEL, help="Sent after newer ones.")
-    ] = 0.002,
-    shuffled: Annotated[
-        float, typer.Option(min=0, max=1, rich_help_panel=PANEL, help="Histories out of order.")
-    ] = 0.01,
+    pace: Annotated[
+        Pace,
+        typer.Option(
+            help="turns: reporters take turns at --rate. natural: each in its own rhythm, half an"
+            " hour to a day for a sensor (3GPP TR 45.820), at most at --rate."
+        ),
+    ] = Pace.TURNS,
+    malformed: fault.Malformed = 0.001,
+    sentinels: fault.Sentinels = 0.0,
+    duplicates: fault.Duplicates = 0.002,
+    late: fault.Late = 0.002,
+    shuffled: fault.Shuffled = 0.01,
+    clocks: fault.Clocks = 0.0,
+    silent: fault.Silent = 0.0,
+    flood: fault.Flood = 0.0,
+    outage: fault.Outage = None,
+    backhaul: fault.Backhaul = None,
+    regression: fault.Regression = None,
+    areas_per_hour: fault.AreasPerHour = 0.0,
+    fault_log: fault.Log = None,
     replay: Annotated[
         str,
         typer.Option(metavar="FILE", rich_help_panel=REPLAY, help="Publish a recording instead."),
@@ -125,11 +145,13 @@ def simulate(
     """Publish radio and broadband samples of simulated devices over MQTT.
 
     Sensors, probes and drive testers stand at the places of the registry. Each is registered, then
-    publishes its stored history, and later fresh samples, turn by turn. Ctrl-C stops, waits until
-    the broker has acknowledged what is under way, and prints the final counts.
+    publishes its stored history, and later fresh samples, turn by turn or in its own rhythm. Faults
+    come in the shares that the options name; --fault-log keeps the truth about them. Ctrl-C stops,
+    waits until the broker has acknowledged what is under way, and prints the final counts.
 
     Examples:  shudao simulate --for 60s --rate 1000          shudao simulate --share 0.1
                shudao simulate --prefecture 5133 --carrier telecom
+               shudao simulate --outage telecom:5101:+60s:5m --fault-log faults.jsonl
                shudao simulate --replay speedtests.csv.gz --speed 3600 --shift-to-now
     """
     if context.invoked_subcommand:
@@ -144,13 +166,25 @@ def simulate(
 
     if 0 < history * 1000 < SHORTEST_HISTORY_MS:
         raise ShudaoError("a history is a minute or more", "write it as 3d, 12h or 5m; 0 for none")
+    faults = Faults(
+        malformed=malformed,
+        duplicates=duplicates,
+        late=late,
+        shuffled=shuffled,
+        sentinels=sentinels,
+        clocks=clocks,
+        silent=silent,
+        flood=flood,
+        areas=fault.area_faults(outage=outage, backhaul=backhaul, regression=regression),
+        areas_per_hour=areas_per_hour,
+    )
     carriers = tuple(Carrier(carrier_id(name)) for name in carrier or CARRIER_IDS)
     asyncio.run(
         _simulate(
             Choice(share, devices, carriers, tuple(prefecture or ())),
-            Faults(malformed, duplicates, late, shuffled),
+            faults,
             seed,
-            Run(rate, connections, history, seconds, progress_json),
+            Run(rate, pace, connections, history, seconds, fault_log, progress_json),
         )
     )
 
@@ -159,13 +193,14 @@ async def _simulate(choice: Choice, faults: Faults, seed: int, run: Run) -> None
     from shudao.database.connect import connect
     from shudao.settings import get_settings, mqtt_url
     from simulators.broker import check_broker
+    from simulators.fault_log import FaultLog
     from simulators.fleet import Fleet
     from simulators.prepare import prepare
     from simulators.progress import showing
     from simulators.register import Registrar
     from simulators.traffic import Traffic
 
-    url = mqtt_url()
+    url, log = mqtt_url(), FaultLog(run.fault_log)
     await check_broker(url, "shudao-simulate-check")
     connection = await connect()
     try:
@@ -176,13 +211,15 @@ async def _simulate(choice: Choice, faults: Faults, seed: int, run: Run) -> None
             start_ms=time.time_ns() // 1_000_000,
             history_ms=int(run.history_s * 1000),
             faults=faults,
+            natural=run.pace == Pace.NATURAL,
+            log=log,
         )
         registrar = Registrar(traffic, world.places, reporters)
         await registrar.some(connection)
     finally:
         await connection.close()
     print(f"{reporters.devices:,} devices in the world of seed {seed}", file=sys.stderr)
-    fleet = Fleet(url, traffic, rate=run.rate, connections=run.connections)
+    fleet = Fleet(url, traffic, rate=run.rate, connections=run.connections, on_sent=log.message)
     async with showing(fleet.tally, as_json=run.as_json):
         await until_stopped(fleet, run.seconds, registrar.run(connect))
 

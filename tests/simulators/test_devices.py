@@ -30,6 +30,7 @@ def test_everyone_is_there_once(world: World) -> None:
     assert counts[Role.STATION] == 3 * 45_909
     assert counts[Role.LINE] == (world.fixed.technology > 0).sum()
     assert counts[Role.DRIVE] == 3 * segments
+    assert counts[Role.AIR] == world.places.is_community.sum()
     reporters = set(zip(everyone.role, everyone.place, everyone.carrier, strict=True))
     assert len(reporters) == len(everyone)
 

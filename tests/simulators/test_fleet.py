@@ -9,10 +9,11 @@ from uuid import uuid4
 import aiomqtt
 import pytest
 
+from ingest.formats import named
 from shudao.errors import ShudaoError
 from simulators.broker import check_broker
 from simulators.devices import population
-from simulators.faults import Faults
+from simulators.faults import NO_FAULTS, Faults
 from simulators.fleet import Fleet
 from simulators.traffic import Traffic
 from simulators.world import World
@@ -58,9 +59,16 @@ async def run_for(fleet: Fleet, seconds: float) -> None:
 def count_samples(messages: list[aiomqtt.Message]) -> int:
     total = 0
     for message in messages:
-        body = json.loads(bytes(message.payload))
-        total += len(body) if isinstance(body, list) else 1
+        if form := named(content_type(message)):
+            total += len(form.translate(bytes(message.payload), "radio").objects)
+        else:
+            body = json.loads(bytes(message.payload))
+            total += len(body) if isinstance(body, list) else 1
     return total
+
+
+def content_type(message: aiomqtt.Message) -> str:
+    return str(getattr(message.properties, "ContentType", ""))
 
 
 async def test_what_is_counted_is_exactly_what_arrives(world: World, mqtt_url: str) -> None:
@@ -80,7 +88,8 @@ async def test_what_is_counted_is_exactly_what_arrives(world: World, mqtt_url: s
     assert max(times.values()) == 2
     valid = [m for m in received if m not in malformed]
     assert report.samples + report.duplicates == count_samples(valid)
-    assert report.duplicates == sum(len(json.loads(payload)) for _, payload in twice)
+    first = {(str(m.topic), bytes(m.payload)): m for m in received}
+    assert report.duplicates == count_samples([first[key] for key in twice])
     assert (report.prefectures, report.carriers) == (21, 4)
     assert 250 < report.rate < 350
 
@@ -132,6 +141,18 @@ class Proxy:
                 writer.write(data)
                 await writer.drain()
         writer.close()
+
+
+async def test_firmwares_name_their_formats(world: World, mqtt_url: str) -> None:
+    """Fresh samples come with the content type of their format, and the ingester reads them."""
+    who = population(world, devices=200)
+    traffic = Traffic(world, who, start_ms=START, history_ms=0, faults=NO_FAULTS)
+    fleet = Fleet(mqtt_url, traffic, rate=500)
+    async with listening(mqtt_url) as received:
+        await run_for(fleet, 1)
+    seen = {content_type(m) for m in received}
+    assert {"", "text/x-nuestats", "text/x-qeng", "application/senml+cbor"} <= seen
+    assert fleet.tally.samples == count_samples(received)
 
 
 async def test_nothing_is_lost_when_connections_break(world: World, mqtt_url: str) -> None:
