@@ -46,11 +46,17 @@ class Panel:
     field: str
     groups: list[Group]
 
+    @property
+    def distance_unit(self) -> str:
+        """Of a difference: levels in dBm differ by dB."""
+        return FIELDS[self.field][1].replace("dBm", "dB")
+
 
 @dataclass(frozen=True)
 class Row:
     """Panels of one technology; ``note`` says which differences are meant."""
 
+    technology: Technology
     title: Names
     note: Names
     panels: list[Panel]
@@ -64,11 +70,11 @@ class Distance(msgspec.Struct, frozen=True):
 
     technology: str
     field: str
-    unit: str
     simulated: str
     recorded: str
     of: int
     distance: float
+    unit: str
 
 
 def compare(world: World) -> list[Row]:
@@ -80,8 +86,8 @@ def distances(rows: list[Row]) -> list[Distance]:
     """All distances that the picture states."""
     return [
         Distance(
-            row.title.en, panel.field, FIELDS[panel.field][1], group.name.en, reference.name.en,
-            len(reference.at), round(reference.distance(group.simulated), 3),
+            row.technology.name.lower(), panel.field, group.name.en, reference.name.en,
+            len(reference.at), round(reference.distance(group.simulated), 3), panel.distance_unit,
         )
         for row in rows for panel in row.panels for group in panel.groups
         for reference in group.references
@@ -117,6 +123,7 @@ def _narrowband(world: World) -> Row:
             groups.append(Group(name, _measured(columns, field, at_level), (reference,)))
         panels.append(Panel(field, groups))
     return Row(
+        Technology.NBIOT,
         Names("NB-IoT,行政村,按覆盖等级", "NB-IoT in villages, by CE level"),
         Names(
             "有意:各网等级的 RSRP 门限不同,我们取国内一网的 -108 与 -118 dBm。"
@@ -131,6 +138,7 @@ def _narrowband(world: World) -> Row:
 def _lte(world: World) -> Row:
     columns = _radio(world, Technology.LTE, world.places.is_segment)
     return Row(
+        Technology.LTE,
         Names("4G,交通沿线", "4G along transport corridors"),
         Names(
             "有意:穿城越谷的道路 RSRP 比一座城更分散,负荷轻则 SINR 更好。无意:往返时延中位数之差",
@@ -146,6 +154,7 @@ def _nr(world: World) -> Row:
     columns = _radio(world, Technology.NR, in_chengdu)
     runs = ("shanghai_n78", "shanghai_n8")
     return Row(
+        Technology.NR,
         Names("5G,成都社区", "5G in communities of Chengdu"),
         Names(
             "有意:上海的几次行车紧邻少数基站,我们遍及全市。无意:往返时延之差",
@@ -165,6 +174,7 @@ def _fixed(world: World) -> Row:
     lines = {"down_mbps": ("chicago", "brisbane"), "rtt_ms": ("chicago", "brisbane"),
              "jitter_ms": ("chicago",)}  # fmt: skip
     return Row(
+        Technology.FTTP,
         Names("光纤宽带,行政村", "Fibre in villages"),
         Names(
             "有意:2020 年的村户购买 12 至 500 Mbit/s,而非千兆;有线电缆抖动更大。"

@@ -114,8 +114,7 @@ class _Painter:
             share_below = np.interp(self._edges, reference.values, reference.at, 0, 100)
             self._axes.stairs(np.diff(share_below), self._edges, color=colour, linewidth=1.3)
         known: dict[float, float] = dict(zip(reference.at, reference.values, strict=True))
-        unit = FIELDS[self._panel.field][1].replace("dBm", "dB")
-        distance = f"Δ {reference.distance(group.simulated):.3g} {unit}"
+        distance = f"Δ {reference.distance(group.simulated):.3g} {self._panel.distance_unit}"
         label = f"{_text(reference.name, self._chinese)}: {distance}"
         self._bar(colour, "--", label, known.get(5, known[50]), known[50], known.get(95, known[50]))
 
@@ -132,9 +131,7 @@ class _Painter:
 
 
 def _edges(panel: Panel) -> Floats:
-    """Edges of the bins, wide enough for all that is shown; of 3 dB, since modules
-    report whole ones.
-    """
+    """Edges of the bins, over all that is shown; of 3 dB, since modules report whole ones."""
     ends = [np.percentile(g.simulated, (0.5, 99.5)) for g in panel.groups]
     ends += [r.values[[0, -1]] for g in panel.groups for r in g.references]
     low, high = float(np.min(ends)), float(np.max(ends))

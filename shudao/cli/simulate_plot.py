@@ -61,8 +61,9 @@ def _print_table(found: list[Distance], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("technology", "quantity", "simulated", "recorded", "distance", title=str(out))
+    table = Table("technology", "quantity", "simulated", "recorded", "distance", box=None)
     for d in found:
         distance = f"{d.distance:,.3g} {d.unit}"
         table.add_row(d.technology, d.field, d.simulated, d.recorded, distance)
     Console().print(table)
+    print(f"The picture is {out}")

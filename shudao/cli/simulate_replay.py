@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ingest.recorded.load import NamedProfile
     from ingest.recorded.recording import Recording
 
+DAY_MS = 86_400_000
 _MOST_PER_S = 10_000.0
 """More than one connection of ours can publish."""
 
@@ -109,13 +110,12 @@ def _shift_ms(recording: Recording, what: Play) -> int:
     shift_ms = shift_to_now(times, what.speed, now_ms) if what.shift else 0
     age_ms = due_ms(times, what.speed, now_ms) - (times + shift_ms)
     settings = get_settings()
-    old = int((age_ms > settings.max_age_days * 86_400_000).sum())
-    ahead = int((age_ms < -settings.max_ahead_s * 1000).sum())
-    if old or ahead:
-        days = math.ceil(age_ms.max() / 86_400_000)
+    old, ahead = age_ms > settings.max_age_days * DAY_MS, age_ms < -settings.max_ahead_s * 1000
+    if refused := int((old | ahead).sum()):
+        days = math.ceil(age_ms.max() / DAY_MS)
         raise ShudaoError(
-            f"{old:,} of {len(recording):,} samples would be refused as older than"
-            f" {settings.max_age_days} days, {ahead:,} as ahead of their time",
+            f"the platform would refuse {refused:,} of {len(times):,} samples, as older than"
+            f" {settings.max_age_days} days or ahead of now",
             f"set SHUDAO_MAX_AGE_DAYS={days}, here and for `shudao ingest`"
             if what.shift
             else "add --shift-to-now to move them",

@@ -15,8 +15,8 @@ from simulators.references import PERCENTILES, RECORDINGS, Summary
 from tests.ingest.import_twice import DATA
 
 SOURCES = {
-    "shanghai_n78": ("drive_shanghai", "*_n78_*", Names("上海公网", "Shanghai public n78, 2024")),
-    "shanghai_n8": ("drive_shanghai", "*_n8_*", Names("上海专网", "Shanghai private n8, 2024")),
+    "shanghai_n78": ("drive_shanghai", "*_n78_*", Names("上海公网", "Shanghai public, 2024")),
+    "shanghai_n8": ("drive_shanghai", "*_n8_*", Names("上海专网", "Shanghai private, 2024")),
     "chicago": ("broadband_chicago", "tale*", Names("芝加哥有线", "Chicago cable 2021")),
     "brisbane": ("broadband_brisbane", "speed*", Names("布里斯班有线", "Brisbane cable 2017-19")),
 }
