@@ -15,6 +15,7 @@ from shudao.cli.evaluate import evaluate
 from shudao.cli.goals import goals
 from shudao.cli.import_ import import_file
 from shudao.cli.ingest import ingest
+from shudao.cli.load import load
 from shudao.errors import ShudaoError
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command()(demo)
 app.command()(ingest)
 app.add_typer(simulate.app, name="simulate")
+app.command()(load)
 app.command("import")(import_file)
 app.add_typer(quarantine.app, name="quarantine")
 app.command()(evaluate)

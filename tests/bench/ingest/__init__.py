@@ -9,7 +9,7 @@ which file:
     run         the whole benchmark: services, phases one after the other, the document
     phases      one phase: a subject is fed, watched and counted
     subjects    what is fed: the ingester, the plain way (baseline), a receiver that only receives
-    publisher   the load; frames makes its bytes, wire is its MQTT
+    publisher   the load; its messages and connections are those of simulators/load
     probe       how long until one sample can be selected
     usage       CPU seconds and memory of processes
     limits      what the database alone can take

@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from shudao.streams import topic
-from tests.bench.ingest import wire
+from simulators.load import wire
 
 PROBE, PROBE_CARRIER = "bench-probe", "telecom"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -10,7 +10,6 @@ waited for: a load tool that hides its own limit lies.
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -18,13 +17,19 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.bench.ingest import wire
+from shudao.broker_address import broker_address
+from shudao.streams import topic
+from simulators.load import wire
+from simulators.load.connection import Connection
+from simulators.load.frames import Frames, Records, array_records, draw_bodies, single_records
+from simulators.load.plan import CARRIERS
 from tests.bench.ingest.board import Board
-from tests.bench.ingest.frames import CARRIERS, Frames
+from tests.bench.ingest.tables import FIRST_DEVICE
 
 _NAP_S = 0.005
 """Many small packets then cost one look; the sockets hold far more than what flows meanwhile."""
-_READ = 65_536
+_RING_BYTES = 2**22
+"""Of measurements that a connection may have under way."""
 _SILENCE_S = 30.0
 
 
@@ -77,62 +82,30 @@ class Account:
     the time of the next message. The rest of the time it worked, or waited for a processor."""
 
 
-class Connection:
-    """One session at the broker, and the frames of its devices."""
+def connections(load: Load) -> list[Connection]:
+    """Sessions at the broker, each with the frames of its devices."""
+    made, address = [], broker_address(load.url)
+    bodies = draw_bodies(load.at_once * max(load.per_message, 1), load.seed)
+    at_once_bytes = load.at_once * max(load.per_message, 1) * bodies.width
+    ring = max(_RING_BYTES // at_once_bytes, 1) * load.at_once
+    per_carrier = load.connections // len(CARRIERS)
+    for number in range(load.connections):
+        part, index = divmod(number, len(CARRIERS))
+        mine = FIRST_DEVICE + np.arange(load.devices)[index :: len(CARRIERS)][part::per_carrier]
+        records = _records(load, CARRIERS[index], ring, bodies.width)
+        made.append(Connection(Frames(records, mine, bodies, seed=load.seed + number)))
+        made[-1].attach(
+            wire.open_session(address, f"bench-publisher-{number}", wire.Version.V3_1_1)
+        )
+    return made
 
-    def __init__(self, load: Load, number: int) -> None:
-        per_carrier = load.connections // len(CARRIERS)
-        index, part = number % len(CARRIERS), number // len(CARRIERS)
-        mine = np.arange(load.devices)[index :: len(CARRIERS)][part::per_carrier]
-        self.frames = Frames(
-            CARRIERS[index], mine,
-            per_message=load.per_message, at_once=load.at_once, seed=load.seed + number,
-        )  # fmt: skip
-        self.unacknowledged = 0
-        self._socket = wire.open_socket(load.url, f"bench-publisher-{number}")
-        self._socket.setblocking(False)
-        self._unsent = memoryview(b"")
-        self._received, self._left = bytearray(_READ), 0
-        """PUBACKs, and how many bytes there are of one that has not come whole."""
 
-    @property
-    def is_sending(self) -> bool:
-        return len(self._unsent) > 0
-
-    def publish(self, messages: int) -> int:
-        """Begin to send messages; returns the sum of their RSRP."""
-        self._unsent, rsrp_sum_x100 = self.frames.take(messages)
-        self.unacknowledged += messages
-        return rsrp_sum_x100
-
-    def send(self) -> None:
-        """Hand on what the socket takes."""
-        try:
-            while self._unsent:
-                self._unsent = self._unsent[self._socket.send(self._unsent) :]
-        except BlockingIOError:
-            return
-
-    def receive(self) -> int:
-        """Count the PUBACKs that came."""
-        try:
-            size = self._socket.recv_into(memoryview(self._received)[self._left :])
-        except BlockingIOError:
-            return 0
-        if not size:
-            raise ConnectionError("the broker closed a publisher's connection")
-        whole, left = divmod(self._left + size, wire.PUBACK_SIZE)
-        wire.check_pubacks(self._received, whole)
-        self._received[:left] = self._received[whole * wire.PUBACK_SIZE :][:left]
-        self._left = left
-        self.unacknowledged -= whole
-        return whole
-
-    def close(self) -> None:
-        self._socket.setblocking(True)
-        self._socket.sendall(wire.DISCONNECT)
-        self._socket.shutdown(socket.SHUT_WR)
-        self._socket.close()
+def _records(load: Load, carrier: str, ring: int, body: int) -> Records:
+    prefix = f"nb-{carrier}-"
+    if not load.per_message:
+        return single_records(topic(carrier, "radio", prefix), ring, body)
+    uploader = topic(carrier, "batch", f"uploader-{carrier}")
+    return array_records(uploader, prefix, ring, body, load.per_message)
 
 
 class Publisher:
@@ -140,7 +113,7 @@ class Publisher:
 
     def __init__(self, load: Load, board: Board) -> None:
         self._load, self._board = load, board
-        self._connections = [Connection(load, n) for n in range(load.connections)]
+        self._connections = connections(load)
         self._account = Account(message_bytes=self._connections[0].frames.size)
         self._per_message = max(load.per_message, 1)
 
@@ -183,7 +156,8 @@ class Publisher:
 
     def _receive(self) -> None:
         """Count PUBACKs: only after a nap, so that many come at once."""
-        acknowledged, now = sum(c.receive() for c in self._connections), time.monotonic()
+        acknowledged = sum(len(c.receive().due) for c in self._connections)
+        now = time.monotonic()
         self._board.acknowledged += acknowledged * self._per_message
         if acknowledged or not any(c.unacknowledged for c in self._connections):
             self._account.last_puback = now
@@ -211,9 +185,9 @@ class Publisher:
             return "pace"
         if account.samples - self._board.committed + count * self._per_message > load.window:
             return "window"
-        if connection.unacknowledged + count > wire.MAX_UNACKNOWLEDGED:
+        if count > connection.room:
             return "broker"
-        account.rsrp_sum_x100 += connection.publish(count)
+        account.rsrp_sum_x100 += connection.publish(count, account.samples, now)
         account.messages += count
         account.samples += count * self._per_message
         account.last_publish = now

@@ -7,9 +7,10 @@ from typing import Any
 
 import asyncpg
 
-from tests.bench.ingest.frames import FIRST_DEVICE
 from tests.bench.ingest.probe import PROBE, PROBE_CARRIER
 
+FIRST_DEVICE = 510_000_000_000
+"""Device n is called nb-{carrier}-{FIRST_DEVICE + n}, as a real one after its village."""
 _WRITTEN = (
     "radio_sample, coverage_minute, coverage_hour, ingest_minute, quarantine, rollup_journal,"
     " device_seen"
