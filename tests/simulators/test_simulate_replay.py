@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -26,8 +27,8 @@ from tests.simulators.test_simulate_cli import start
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 VILLAGE = "510104020007"
-RUN = str(DATA / "w2s_n78_v50_run05.txt.gz")
-YEARS = str(DATA / "speedtests_2017-2019.csv.gz")
+RUN = "w2s_n78_v50_run05.txt.gz"
+YEARS = "speedtests_2017-2019.csv.gz"
 
 
 async def stored(connection: Connection) -> list[asyncpg.Record]:
@@ -39,44 +40,48 @@ async def stored(connection: Connection) -> list[asyncpg.Record]:
     )
 
 
-async def shudao(process: Any) -> tuple[int, str, str]:
-    out, err = await asyncio.to_thread(process.communicate, timeout=60)
-    return process.returncode, out, err
-
-
-@pytest.mark.parametrize(("file", "sent"), [(RUN, 841), (str(DATA / "nbiot_invented.csv"), 13)])
-async def test_a_replay_stores_what_an_import_stores(
-    connection: Connection, database_url: str, mqtt_url: str,
-    monkeypatch: pytest.MonkeyPatch, file: str, sent: int,
-) -> None:  # fmt: skip
-    """Through the broker and an ingester: the same devices, places, times and values."""
-    importer = Importer(file, recognise(file), carrier_id=Carrier.MOBILE, place=VILLAGE)
-    await importer.run(database_url, VINTAGE)
-    imported = await stored(connection)
-    await connection.execute("TRUNCATE radio_sample, device RESTART IDENTITY")
-    client_id = f"test-{uuid4().hex}"
-    source = Mqtt5Source(SourceOptions(url=mqtt_url, client_id=client_id, batch_ms=50))
-    ingester = Ingester(database_url, origin="mqtt", limits=NO_LIMITS)
-    ingesting = asyncio.create_task(run(source, ingester))
+@pytest.fixture
+async def ingesting(
+    connection: Connection, database_url: str, mqtt_url: str
+) -> AsyncIterator[None]:
+    """An ingester that takes samples of any age; its session ends with the test."""
+    options = SourceOptions(url=mqtt_url, client_id=f"test-{uuid4().hex}", batch_ms=50)
+    source = Mqtt5Source(options)
+    task = asyncio.create_task(run(source, Ingester(database_url, origin="mqtt", limits=NO_LIMITS)))
 
     async def connected() -> bool:
         return source.connected
 
     await until(connected)
+    yield
+    source.stop()
+    await asyncio.wait_for(task, 10)
+    await check_broker(mqtt_url, options.client_id)  # with a clean start
+
+
+@pytest.mark.usefixtures("ingesting")
+@pytest.mark.parametrize(("file", "sent"), [(RUN, 841), ("nbiot_invented.csv", 13)])
+async def test_a_replay_stores_what_an_import_stores(
+    connection: Connection, database_url: str, mqtt_url: str,
+    monkeypatch: pytest.MonkeyPatch, file: str, sent: int,
+) -> None:  # fmt: skip
+    """Through the broker and an ingester: the same devices, places, times and values."""
+    path = str(DATA / file)
+    importer = Importer(path, recognise(path), carrier_id=Carrier.MOBILE, place=VILLAGE)
+    await importer.run(database_url, VINTAGE)
+    imported = await stored(connection)
+    await connection.execute("TRUNCATE radio_sample, device RESTART IDENTITY")
     monkeypatch.setenv("SHUDAO_MAX_AGE_DAYS", "36500")
     arguments = "--speed", "max", "--carrier", "mobile", "--place", VILLAGE, "--progress-json"
-    replaying = start(database_url, mqtt_url, "--replay", file, *arguments)
-    code, out, err = await shudao(replaying)
-    assert code == 0, err
+    replaying = start(database_url, mqtt_url, "--replay", path, *arguments)
+    out, error = await asyncio.to_thread(replaying.communicate, timeout=60)
+    assert replaying.returncode == 0, error
     assert json.loads(out.splitlines()[-1])["acknowledged_samples"] == sent
 
     async def all_stored() -> bool:
         return len(await stored(connection)) == len(imported)
 
     await until(all_stored)
-    source.stop()
-    await asyncio.wait_for(ingesting, 10)
-    await check_broker(mqtt_url, client_id)  # ends the session
     assert await stored(connection) == imported
     assert imported
 
@@ -98,6 +103,7 @@ def test_what_cannot_be_replayed_is_told_before_anything_is_sent(
     """In one line with what to do; neither a broker nor a database is needed to find out."""
     monkeypatch.setenv("SHUDAO_MQTT_URL", "mqtt://127.0.0.1:1")
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(DATA)
     monkeypatch.setattr(sys, "argv", ["shudao", "simulate", "--replay", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
