@@ -127,9 +127,9 @@ def _narrowband(world: World) -> Row:
         Names("NB-IoT,行政村,按覆盖等级", "NB-IoT in villages, by CE level"),
         Names(
             "有意:各网等级的 RSRP 门限不同,我们取国内一网的 -108 与 -118 dBm。"
-            "无意:SINR 与往返时延之差",
+            "无意:SINR 之差。往返时延取自奥斯陆的分位数",
             "Meant: levels begin at other RSRP, ours at the -108 and -118 dBm of a Chinese network."
-            " Not meant: differences of SINR and round trip",
+            " Not meant: another SINR. By construction: round trips are drawn after Oslo's",
         ),
         panels,
     )
@@ -141,9 +141,9 @@ def _lte(world: World) -> Row:
         Technology.LTE,
         Names("4G,交通沿线", "4G along transport corridors"),
         Names(
-            "有意:穿城越谷的道路 RSRP 比一座城更分散,负荷轻则 SINR 更好。无意:往返时延中位数之差",
+            "有意:穿城越谷的道路 RSRP 比一座城更分散,负荷轻则 SINR 更好。往返时延的中位数取自科克",
             "Meant: roads through towns and gorges have a wider RSRP than one town, lighter load a"
-            " better SINR. Not meant: another median round trip",
+            " better SINR. By construction: the median round trip is Cork's",
         ),
         [_one_group(columns, field, (known,)) for field, known in references.LTE.items()],
     )
@@ -157,9 +157,10 @@ def _nr(world: World) -> Row:
         Technology.NR,
         Names("5G,成都社区", "5G in communities of Chengdu"),
         Names(
-            "有意:上海的几次行车紧邻少数基站,我们遍及全市。无意:往返时延之差",
-            "Meant: Shanghai's runs are near a few sites, ours all over the city. Not meant:"
-            " differences of the round trip",
+            "部分有意:上海的几次行车紧邻少数基站,我们遍及全市,信号再弱也算。"
+            "无意:往返时延按 4G 模拟",
+            "Meant in part: Shanghai's runs are near a few sites, ours all over the city, however"
+            " weak. Not meant: the round trip is simulated as 4G's",
         ),
         [
             _one_group(columns, field, tuple(recorded(run, field) for run in runs))
@@ -178,9 +179,9 @@ def _fixed(world: World) -> Row:
         Names("光纤宽带,行政村", "Fibre in villages"),
         Names(
             "有意:2020 年的村户购买 12 至 500 Mbit/s,而非千兆;有线电缆抖动更大。"
-            "无意:与光纤的往返时延、抖动之差",
+            "往返时延与抖动取自英国光纤",
             "Meant: rates, since villages of 2020 buy 12 to 500 Mbit/s, not a gigabit; cable has"
-            " more jitter. Not meant: other round trips and jitter than fibre's",
+            " more jitter. By construction: round trip and jitter are drawn after UK fibre's",
         ),
         [
             _one_group(columns, field, (known, *(recorded(line, field) for line in lines[field])))
