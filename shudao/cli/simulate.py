@@ -31,7 +31,7 @@ app = typer.Typer(help="Simulated devices of the whole province, in a world with
 app.command()(plot)
 
 Seed = Annotated[int, typer.Option(help="Of the world: the same seed is the same world.")]
-REPLAY = "Replay of recorded data; also --carrier (one, telecom by default), --for, --progress-json"
+REPLAY = "Replay of recorded data, with --carrier (telecom) and --for"
 
 
 class Pace(StrEnum):
