@@ -93,9 +93,9 @@ class Connection:
             self._done = self._made
 
     def receive(self) -> Acknowledged:
-        """Take the PUBACKs that came."""
+        """Take the PUBACKs that came; that the connection broke after them is raised next time."""
         due, refused = [], 0
-        while data := self._read():
+        while data := self._read(is_first=not due):
             pubacks = wire.read_pubacks(np.frombuffer(data, np.uint8))
             self._rest = data[pubacks.consumed :]
             slots = pubacks.ids - 1
@@ -106,16 +106,20 @@ class Connection:
             self._done += 1
         return Acknowledged(np.concatenate(due) if due else np.zeros(0), refused)
 
-    def _read(self) -> bytes:
+    def _read(self, *, is_first: bool) -> bytes:
         """What there is to look at; empty when nothing more came."""
         assert self.socket is not None
         try:
             data = self.socket.recv(_READ)
         except _WOULD_BLOCK:
             return b""
-        if not data:
+        except OSError:
+            if is_first:
+                raise
+            return b""
+        if not data and is_first:
             raise ConnectionResetError("the broker closed a connection")
-        return self._rest + data
+        return self._rest + data if data else b""
 
     def attach(self, session: wire.Session) -> int:
         """Go on over this session; returns how many messages are sent again."""

@@ -96,7 +96,8 @@ class Publisher:
                 time.sleep(_NAP_S)
             self._look(0.0 if behind else self._until_next(tally.began))
             before, now = now, time.monotonic()
-            tally.seconds, tally.asked = now - tally.began, max(due, tally.published)
+            tally.seconds = now - tally.began
+            tally.asked = due if self._schedule else tally.published
             tally.cpu_s = time.process_time() - cpu_began
             if blocked:
                 tally.blocked_s += now - before

@@ -134,7 +134,7 @@ def _read(sock: socket.socket, size: int) -> bytes:
 
 
 def read_pubacks(data: NDArray[np.uint8]) -> Pubacks:
-    """Take the whole PUBACKs off the beginning. Raises `ConnectionError` at any other packet.
+    """Take the whole PUBACKs off the beginning. Raises `ConnectionError` at another packet.
 
     They are 4 bytes, or 5 with a reason (MQTT 5); nearly all of them have one size.
     """
@@ -142,6 +142,8 @@ def read_pubacks(data: NDArray[np.uint8]) -> Pubacks:
     while len(data) - at >= 2:
         kind, size = int(data[at]), int(data[at + 1]) + 2
         if kind != _PUBACK or not 4 <= size < 128:
+            if at:
+                break
             raise ConnectionError(f"the broker sent packet {kind:#x} where a PUBACK is due")
         packets = data[at : at + (len(data) - at) // size * size].reshape(-1, size)
         alike = (packets[:, 0] == kind) & (packets[:, 1] == size - 2)
