@@ -38,7 +38,7 @@ class Role(IntEnum):
     LINE = 3
     """Broadband probe on a carrier's fixed line."""
     DRIVE = 4
-    """4G drive tester on one kilometre of its corridor."""
+    """4G and 5G drive tester on one kilometre of its corridor."""
     WATER = 5
     """Water meter in a meter room; this and those below are of NB-IoT and send readings, too."""
     PARKING = 6

@@ -24,6 +24,9 @@ from simulators.samples import Columns, broadband_samples, radio_samples
 from simulators.sensors import MAINS, SENSORS
 from simulators.world import World
 
+BOTH_GENERATIONS = (Role.PROBE, Role.DRIVE)
+"""Who measures 4G and 5G."""
+
 Report = Mapping[StreamName, list[Sample]]
 """What one reporter measured, by stream."""
 
@@ -73,7 +76,7 @@ class Instruments:
         technology = Technology.NBIOT if role in NARROWBAND else Technology.LTE
         columns = dict(radio_samples(self._world, technology, place, carrier, times))
         names: list[str | None] = [None] * times.size
-        if role == Role.PROBE:
+        if role in BOTH_GENERATIONS:
             is_nr = self._is_nr(place, carrier, times)
             nr = radio_samples(self._world, Technology.NR, place, carrier, times)
             columns = {name: np.where(is_nr, nr[name], lte) for name, lte in columns.items()}
@@ -85,7 +88,7 @@ class Instruments:
         return radio_objects(_flat(weakened, times), times.ravel().tolist(), names)
 
     def _is_nr(self, place: Ints, carrier: Ints, times: Ints) -> Bools:
-        """A probe measures 4G and 5G by turns; of single samples every other one by chance."""
+        """They measure 4G and 5G by turns; of single samples every other one by chance."""
         if times.shape[1] > 1:
             return np.broadcast_to(np.arange(times.shape[1]) % 2 == 1, times.shape)
         key = self._world.places.key[place]

@@ -20,7 +20,7 @@ from simulators.devices import Population, Role
 from simulators.fault_log import FaultLog
 from simulators.faults import FaultInjector, Faults
 from simulators.habits import RETRY_MS, UNANSWERED, clock_offset_ms
-from simulators.measure import Instruments
+from simulators.measure import BOTH_GENERATIONS, Instruments
 from simulators.messages import Message, RadioSample, Sample
 from simulators.places import Ints
 from simulators.schedule import Schedule
@@ -30,12 +30,12 @@ from simulators.writing import Writer
 RADIO_HISTORY, BROADBAND_HISTORY = 21, 6
 """Samples in a stored history: with 21, one bad sample still leaves the 95 % that goals ask."""
 
-HISTORY = {Role.LINE: BROADBAND_HISTORY, Role.PROBE: 2 * RADIO_HISTORY}
+HISTORY = {Role.LINE: BROADBAND_HISTORY} | dict.fromkeys(BOTH_GENERATIONS, 2 * RADIO_HISTORY)
 BURST = 3
 """A drive tester takes so many samples of a kilometre, then those of the next one."""
 
-SHORTEST_HISTORY_MS = 60_000
-"""In a minute, the tester of the longest corridor still has 4 ms for each sample."""
+SHORTEST_HISTORY_MS = 120_000
+"""In two minutes, the tester of the longest corridor still has 4 ms for each sample."""
 
 
 class Traffic:
@@ -45,7 +45,7 @@ class Traffic:
         world: what there is to measure.
         reporters: who measures, in the order of first reports.
         start_ms: when the simulation starts; histories end here.
-        history_ms: how far they reach back, a minute or more; 0 sends none.
+        history_ms: how far they reach back, two minutes or more; 0 sends none.
         faults: what goes wrong.
         natural: whether each device reports in its own rhythm; else they take turns.
         log: where faults of areas and devices are written.
@@ -108,8 +108,7 @@ class Traffic:
         """Whose turn it is, and the moments at which they measure."""
         if self._schedule:
             self.next = self.ready
-            rows, times = self._schedule.take(count, now_ms, self.ready)
-            return rows, times
+            return self._schedule.take(count, now_ms, self.ready)
         size = len(self._reporters)
         turns = np.arange(self.next, self.next + count)
         if self.next < size:

@@ -165,7 +165,7 @@ def simulate(
     from simulators.traffic import SHORTEST_HISTORY_MS
 
     if 0 < history * 1000 < SHORTEST_HISTORY_MS:
-        raise ShudaoError("a history is a minute or more", "write it as 3d, 12h or 5m; 0 for none")
+        raise ShudaoError("a history is two minutes or more", "write it as 3d, 12h or 5m; 0 for none")
     faults = Faults(
         malformed=malformed,
         duplicates=duplicates,

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -44,17 +46,24 @@ async def test_a_signal_ends_it_with_final_counts(
     assert registered > 0
 
 
-async def test_it_stops_by_itself(connection: Connection, database_url: str, mqtt_url: str) -> None:
-    """--for 2s at 100 a second, one prefecture and carrier."""
+async def test_it_stops_by_itself_and_logs_its_faults(
+    connection: Connection, database_url: str, mqtt_url: str, tmp_path: Path
+) -> None:
+    """--for 2s at 100 a second, one prefecture and carrier; an outage, and a malformed message
+    beside every tenth: as many in the log as were sent."""
+    log = tmp_path / "faults.jsonl"
     process = start(
         database_url, mqtt_url, "--for", "2s", "--rate", "100", "--progress-json",
-        "--prefecture", "5133", "--carrier", "telecom",
+        "--prefecture", "5133", "--carrier", "telecom", "--malformed", "0.1", "--shuffled", "0",
+        "--duplicates", "0", "--outage", "telecom:51:+0s:1m", "--fault-log", str(log),
     )  # fmt: skip
-    out, err = await asyncio.to_thread(process.communicate, timeout=60)
+    out, err = await asyncio.to_thread(process.communicate, timeout=120)
     assert process.returncode == 0, err
     last = json.loads(out.splitlines()[-1])
     assert (last["prefectures"], last["carriers"]) == (1, 1)
-    assert 150 <= last["messages"] <= 210
+    assert 150 <= last["messages"] - last["malformed"] <= 210
+    logged = Counter(json.loads(line)["what"] for line in log.read_text().splitlines())
+    assert logged == {"malformed": last["malformed"], "outage": 1}
 
 
 async def test_truth_is_printed_by_goal_and_carrier(database_url: str, mqtt_url: str) -> None:
@@ -90,7 +99,13 @@ def test_a_narrow_terminal_does_not_cut_goals(
 
 @pytest.mark.parametrize(
     ("arguments", "hint"),
-    [(["--carrier", "vodafone"], "broadnet"), (["--history", "5s"], "a minute or more")],
+    [
+        (["--carrier", "vodafone"], "broadnet"),
+        (["--history", "5s"], "two minutes or more"),
+        (["--outage", "telecom:510104"], "CARRIER:CODE:+START:LENGTH"),
+        (["--regression", "vodafone:51:+0s:5m"], "broadnet"),
+        (["--fault-log", "/no/such/folder/log"], "name another file"),
+    ],
 )
 async def test_wrong_options_are_one_clear_line(
     database_url: str, mqtt_url: str, arguments: list[str], hint: str

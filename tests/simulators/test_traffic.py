@@ -150,11 +150,14 @@ def test_runs_at_other_times_never_share_an_instant(world: World) -> None:
 
 
 def test_a_tester_moves_along_its_corridor(world: World) -> None:
-    """Ordered by time, three samples in each kilometre, then the next; 400 m from its middle."""
+    """Ordered by time, three samples in each kilometre, then the next; 400 m from its middle. Half
+    of its samples are of 5G."""
     who = drivers(world)
     fixes = []
     for message in traffic(world, who).take(len(who), START):
-        fixes += [(s["time"], s["lon"], s["lat"]) for s in samples(message)]
+        found = samples(message)
+        fixes += [(s["time"], s["lon"], s["lat"]) for s in found]
+        assert sum(s.get("technology") == "nr" for s in found) == len(found) / 2
     stops = sorted(who.place.tolist(), key=lambda row: world.places.code[row])
     for i, (_, lon, lat) in enumerate(sorted(fixes)):
         stop = stops[i // 3 % len(stops)]
