@@ -25,6 +25,7 @@ from simulators.fault_log import FaultLog
 from simulators.faults import NO_FAULTS, Faults
 from simulators.messages import Message
 from simulators.places import Places
+from simulators.sensors import SENSORS
 from simulators.traffic import Traffic
 from simulators.world import World
 from tests.simulators.county import (
@@ -113,10 +114,10 @@ async def test_without_faults_everything_is_stored(scene: Scene) -> None:
     receipt = await store(scene.ingester, messages)
     assert receipt.stored == receipt.received == valid(messages)
     assert len({m.content_type for m in messages}) > 4
-    metrics = await scene.connection.fetch(
-        "SELECT DISTINCT name FROM reading JOIN metric USING (metric_id)"
-    )
-    assert {r["name"] for r in metrics} == {"pm2_5", "temperature"}
+    read = "SELECT DISTINCT name FROM reading JOIN metric USING (metric_id)"
+    assert {r["name"] for r in await scene.connection.fetch(read)} == {"pm2_5", "temperature"}
+    known = {r["name"] for r in await scene.connection.fetch("SELECT name FROM metric")}
+    assert known >= {"battery", *(metric for models in SENSORS.values() for metric in models)}
 
 
 async def test_malformed_messages_end_in_quarantine_with_their_reason(scene: Scene) -> None:
