@@ -94,7 +94,8 @@ class Connection:
 
     def receive(self) -> Acknowledged:
         """Take the PUBACKs that came; that the connection broke after them is raised next time."""
-        due, refused = [], 0
+        due: list[NDArray[np.float64]] = []
+        refused = 0
         while data := self._read(is_first=not due):
             pubacks = wire.read_pubacks(np.frombuffer(data, np.uint8))
             self._rest = data[pubacks.consumed :]
@@ -114,11 +115,9 @@ class Connection:
         except _WOULD_BLOCK:
             return b""
         except OSError:
-            if is_first:
-                raise
-            return b""
+            data = b""
         if not data and is_first:
-            raise ConnectionResetError("the broker closed a connection")
+            raise ConnectionResetError("a connection broke, or the broker closed it")
         return self._rest + data if data else b""
 
     def attach(self, session: wire.Session) -> int:

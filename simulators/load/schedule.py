@@ -79,13 +79,12 @@ class Schedule:
     def __init__(self, curve: Curve) -> None:
         self._at, step = np.linspace(0, curve.duration_s, _STEPS + 1, retstep=True)
         rates = curve.at((self._at[:-1] + self._at[1:]) / 2)
-        due = np.concatenate([[0.0], np.cumsum(rates * step)])
-        self.total = round(float(due[-1]))
-        self._due = due / due[-1] * self.total
+        self._due = np.concatenate([[0.0], np.cumsum(rates * step)])
+        self.total = self.due(curve.duration_s)
 
     def due(self, seconds: float) -> int:
         """How many are due by then."""
-        return int(np.interp(seconds, self._at, self._due) + 1e-6)
+        return int(np.interp(seconds, self._at, self._due) + 1e-6)  # 999.9999999 are 1,000
 
     def due_at(self, first: int, count: int) -> Floats:
         """When each of these is due: the first message is number 0, due a moment after 0 s."""

@@ -20,6 +20,7 @@ from simulators.load.register import Registered
 
 _POLL_S, _COUNT_S, _RETRY_S, _ROLL_UP_S = 0.01, 1.0, 0.5, 60.0
 _MOST_AT_ONCE = 500
+_AWAY = (ShudaoError, asyncpg.InternalClientError, *AWAY)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # LIMIT keeps this a look-up in the index a sample, whatever the planner believes of the table.
@@ -64,7 +65,7 @@ class Database:
                 if self._connection is None:
                     self._connection = await connect()
                 return list(await self._connection.fetch(statement, *arguments))
-            except (ShudaoError, *AWAY):
+            except _AWAY:
                 self.close()
                 if time.monotonic() - began > self._patience_s:
                     raise

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 import trustme
 
+from shudao.broker_address import broker_address
 from shudao.errors import ShudaoError
+from simulators.load import wire
 from simulators.load.frames import FIRST_NUMBER
 from simulators.load.plan import Plan
 from simulators.load.publisher import Publisher, Sample
@@ -148,7 +150,7 @@ async def test_what_was_not_acknowledged_is_sent_again(broker: Mosquitto) -> Non
 
 
 async def test_a_broker_that_stalls_is_not_spared(broker: Mosquitto) -> None:
-    """Half of the messages are due while nothing passes: their latencies say so, and the rate."""
+    """Two fifths of the messages are due while nothing passes: their latencies say so."""
     link = await open_link("127.0.0.1", broker.port)
     plan = make_plan(link.port, window=160, duration_s=1.0, curve=Curve(Shape.STEADY, 2_000, 1.0))
     publishing = asyncio.create_task(publish(plan))
@@ -158,10 +160,8 @@ async def test_a_broker_that_stalls_is_not_spared(broker: Mosquitto) -> None:
     link.to_server.set()
     tally = await publishing
     await link.aclose()
-    p50, p95 = tally.to_ack.percentile(50), tally.to_ack.percentile(95)
     assert tally.acknowledged == 2_000
-    assert p50 is not None
-    assert p50 < 400 < (p95 or 0)
+    assert (tally.to_ack.percentile(75) or 0) > 150  # only 160 of 2,000 were under way
     assert tally.blocked_s > 0.2
 
 
@@ -175,11 +175,17 @@ async def test_a_broker_that_refuses_messages_is_noticed(tmp_path: Path) -> None
     assert tally.refused == 100 - len(numbers(heard)) > 50
 
 
-async def test_a_brokers_receive_maximum_is_kept(tmp_path: Path) -> None:
-    """mosquitto closes the connection of who has more under way than it takes."""
+def test_a_brokers_receive_maximum_is_kept(tmp_path: Path) -> None:
+    """MQTT 5: the broker says how many may be under way."""
     with mosquitto(tmp_path, "allow_anonymous true\nmax_inflight_messages 3") as broker:
-        tally = await publish(make_plan(broker.port, connections=4))
-    assert (tally.acknowledged, tally.broken) == (2_000, 0)
+        plan = make_plan(broker.port)
+        session = wire.open_session(broker_address(plan.url), "kept", wire.Version.V5)
+        connection = plan.make_connections()[0]
+        connection.attach(session)
+        connection.publish(2, 0, 0.0)
+        connection.send()
+        assert connection.room == 1
+        connection.close()
 
 
 @pytest.fixture
@@ -201,7 +207,7 @@ async def test_tls_with_a_login(version: Version, tls_broker: Mosquitto) -> None
     """Over many records each way; a wrong user is told to correct the URL."""
     url = f"mqtts://ann:b%C3%A4%3Arn@localhost:{tls_broker.port}"
     tally = await publish(make_plan(0, url=url, version=version))
-    assert tally.acknowledged == 2_000
+    assert (tally.acknowledged, tally.broken) == (2_000, 0)
     with pytest.raises(ShudaoError, match=r"refuses.*correct SHUDAO_MQTT_URL"):
         await publish(make_plan(0, url=url.replace("ann", "bob"), version=version))
 

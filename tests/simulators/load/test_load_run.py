@@ -104,7 +104,7 @@ async def test_its_devices_stand_at_places_that_no_goal_counts(
     assert report.committed == 2_000
 
     async def is_rolled_up() -> bool:
-        return await connection.fetchval("SELECT sum(radio_n) FROM coverage_hour") == 2_000
+        return bool(await connection.fetchval("SELECT sum(radio_n) FROM coverage_hour") == 2_000)
 
     await until(is_rolled_up)
     assert await count(connection, "coverage_hour") == 400
