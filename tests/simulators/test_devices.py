@@ -1,7 +1,7 @@
 import numpy as np
 
 from shudao.vocabulary import Carrier, Technology
-from simulators.devices import Population, Role, population
+from simulators.devices import SITE_SENSORS, Population, Role, population
 from simulators.world import World
 
 
@@ -23,14 +23,16 @@ def test_the_first_reports_cover_all_prefectures_and_carriers(world: World) -> N
 def test_everyone_is_there_once(world: World) -> None:
     """A sensor at each village of each carrier, probes of three, stations, lines, testers."""
     everyone, places = population(world), world.places
-    villages, segments = int((~places.is_segment).sum()), int(places.is_segment.sum())
+    villages, segments = int(places.is_settled.sum()), int(places.is_segment.sum())
     counts = {role: int((everyone.role == role).sum()) for role in Role}
     assert counts[Role.SENSOR] == 4 * villages
     assert counts[Role.PROBE] == 3 * villages
     assert counts[Role.STATION] == 3 * 45_909
     assert counts[Role.LINE] == (world.fixed.technology > 0).sum()
     assert counts[Role.DRIVE] == 3 * segments
-    assert counts[Role.AIR] == world.places.is_community.sum()
+    assert counts[Role.AIR] == places.is_community.sum()
+    at_sites = sum(counts[role] for role in SITE_SENSORS.values())
+    assert at_sites == 4 * places.is_site.sum()
     reporters = set(zip(everyone.role, everyone.place, everyone.carrier, strict=True))
     assert len(reporters) == len(everyone)
 
@@ -41,7 +43,7 @@ def test_a_name_belongs_to_one_device(world: World) -> None:
     pairs = set(zip(everyone.device.tolist(), _names(everyone), strict=True))
     assert len(pairs) == everyone.devices == len({name for _, name in pairs})
     for _, name in pairs:
-        assert len(name) <= 30
+        assert len(name) <= 40
         assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
@@ -66,7 +68,7 @@ def test_a_share_is_the_beginning_and_keeps_places_whole(world: World) -> None:
     everyone, tenth = population(world), population(world, share=0.1)
     np.testing.assert_array_equal(tenth.place, everyone.place[: len(tenth)])
     assert not set(tenth.place.tolist()) & set(everyone.place[len(tenth) :].tolist())
-    assert len(np.unique(tenth.place)) == round(0.1 * len(world.places))
+    assert len(np.unique(tenth.place)) == round(0.1 * len(np.unique(everyone.place)))
     assert len(_prefectures(world, tenth)) == 21
 
 
@@ -92,6 +94,6 @@ def test_lines_have_the_technology_of_the_world(world: World) -> None:
     lines = everyone.role == Role.LINE
     technology = world.fixed.technology[everyone.place[lines], everyone.carrier[lines]]
     np.testing.assert_array_equal(everyone.technology[lines], technology)
-    other = technology != Technology.FTTP
+    other = ~np.isin(technology, (Technology.FTTP, Technology.WLAN))
     assert set(everyone.carrier[lines][other].tolist()) == {Carrier.TELECOM - 1}
     assert set(technology[other].tolist()) == {Technology.DSL, Technology.SATELLITE}
