@@ -49,7 +49,8 @@ class BaseStations:
             return np.full(len(places), np.inf), np.full(len(places), NO_STATION)
         tree = cKDTree(_on_sphere(self.lon[there], self.lat[there]))
         distance, which = tree.query(_on_sphere(places.lon, places.lat))
-        return np.asarray(distance, np.float64), self.key[there][np.asarray(which, np.int64)]
+        distance = np.maximum(np.asarray(distance, np.float64), c.NEAREST_STATION_KM)
+        return distance, self.key[there][np.asarray(which, np.int64)]
 
 
 def _on_sphere(lon: Floats, lat: Floats) -> NDArray[np.float64]:

@@ -157,10 +157,9 @@ def _nr(world: World) -> Row:
         Technology.NR,
         Names("5G,成都社区", "5G in communities of Chengdu"),
         Names(
-            "部分有意:上海的几次行车紧邻少数基站,我们遍及全市,信号再弱也算。"
-            "无意:往返时延按 4G 模拟",
+            "部分有意:上海的几次行车紧邻少数基站,我们遍及全市,信号再弱也算。往返时延取自这些记录",
             "Meant in part: Shanghai's runs are near a few sites, ours all over the city, however"
-            " weak. Not meant: the round trip is simulated as 4G's",
+            " weak. The round trip is taken from these recordings",
         ),
         [
             _one_group(columns, field, tuple(recorded(run, field) for run in runs))

@@ -56,7 +56,7 @@ class Instruments:
         carrier = self._reporters.carrier[rows][:, None]
         width = times.shape[1]
         if role == Role.LINE:
-            tests = self._lines(place, carrier, times)
+            tests = self._lines(rows, place, carrier, times)
             return ({"broadband": of_one} for of_one in _in_parts(tests, width))
         signal = _in_parts(self._radio(role, place, carrier, times), width)
         if role not in SENSORS:
@@ -65,11 +65,19 @@ class Instruments:
         own = _in_parts(read, len(read) // len(rows))
         return ({"radio": a, "reading": b} for a, b in zip(signal, own, strict=True))
 
-    def _lines(self, place: Ints, carrier: Ints, times: Ints) -> list[Sample]:
+    def _lines(self, rows: Ints, place: Ints, carrier: Ints, times: Ints) -> list[Sample]:
+        """A probe on a line that was replaced names what it is on now."""
         columns = broadband_samples(self._world, place, carrier, times)
         county = self._world.places.county[place]
         columns = self._areas.slow_lines(columns, county, carrier, times)
-        return broadband_objects(_flat(columns, times), times.ravel().tolist())
+        now = self._world.fixed.technology[place, carrier]
+        own = self._reporters.technology[rows][:, None]
+        names = [
+            None if is_own else Technology(number).name.lower()
+            for number, is_own in zip(now[:, 0].tolist(), (now == own)[:, 0].tolist(), strict=True)
+            for _ in range(times.shape[1])
+        ]
+        return broadband_objects(_flat(columns, times), times.ravel().tolist(), names)
 
     def _radio(self, role: Role, place: Ints, carrier: Ints, times: Ints) -> list[Sample]:
         """A probe names the technology of each sample: it is not always the device's own."""

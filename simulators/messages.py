@@ -49,6 +49,7 @@ class BroadbandSample(msgspec.Struct, omit_defaults=True):
     loss_pct: float | None = None
     dns_ms: float | None = None
     ipv6: int | None = None
+    technology: str | None = None
 
 
 class ReadingSample(msgspec.Struct):
@@ -102,10 +103,13 @@ def radio_objects(
     return objects
 
 
-def broadband_objects(columns: Columns, time_ms: list[int]) -> list[Sample]:
+def broadband_objects(
+    columns: Columns, time_ms: list[int], technology: list[str | None]
+) -> list[Sample]:
     """One object for each row of flat columns."""
-    measured = [_plain(name, columns.get(name)) for name in BroadbandSample.__struct_fields__[1:]]
-    return list(map(BroadbandSample, time_ms, *measured))
+    names = BroadbandSample.__struct_fields__[1:-1]
+    measured = [_plain(name, columns.get(name)) for name in names]
+    return list(map(BroadbandSample, time_ms, *measured, technology))
 
 
 def reading_objects(columns: Columns, time_ms: list[int]) -> list[Sample]:

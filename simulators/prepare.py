@@ -10,8 +10,8 @@ import asyncpg
 from shudao.errors import ShudaoError
 from shudao.vocabulary import Carrier
 from simulators.devices import Population, population
+from simulators.key_places import register_key_places
 from simulators.places import check_registry, read_places
-from simulators.register import register_stations
 from simulators.world import World, build_world
 
 
@@ -26,19 +26,22 @@ class Choice:
 
 
 async def read_world(connection: asyncpg.Connection[Any], vintage: str, seed: int) -> World:
-    """The world of a seed over a vintage. Raises `ShudaoError` without a registry."""
+    """The world of a seed over a vintage, whose stations, sites and areas are registered.
+
+    Raises `ShudaoError` when the registry is not loaded.
+    """
+    await check_registry(connection, vintage)
+    await register_key_places(connection, vintage)
     return build_world(await read_places(connection, vintage), seed)
 
 
 async def prepare(
     connection: asyncpg.Connection[Any], vintage: str, seed: int, choice: Choice
 ) -> tuple[World, Population]:
-    """A world whose stations are registered, and who is to report in it.
+    """A world, and who is to report in it.
 
     Raises `ShudaoError` when the registry is not loaded, or when nothing is chosen.
     """
-    await check_registry(connection, vintage)
-    await register_stations(connection, vintage)
     world = await read_world(connection, vintage, seed)
     reporters = population(
         world,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import date
 from typing import Any
 
 import asyncpg
@@ -31,19 +30,6 @@ POLL_S, RETRY_S = 0.1, 2.0
 _LOCK = 0x5348_5544_414F_02
 """Advisory lock of a registration; the letters SHUDAO."""
 
-_STATIONS = """
-INSERT INTO place (kind, vintage, division, county, code, name, lon, lat, coord_source,
-                   coord_precision_m, source)
-SELECT 'station', vintage, division, county, code, name || '益农信息社', lon, lat, 'synthetic',
-       coord_precision_m, 'simulated'
-FROM place village
-WHERE kind = 'village' AND subkind = 'village' AND vintage = $1
-  AND NOT EXISTS (SELECT FROM place station WHERE station.kind = 'station'
-                  AND station.vintage = village.vintage AND station.code = village.code)
-ORDER BY code
-ON CONFLICT DO NOTHING
-"""
-
 _STAGE = """
 CREATE TEMP TABLE stage_device ON COMMIT DROP AS
 SELECT name, carrier_id, place_id, technology_id, kind, interval_s, source FROM device WITH NO DATA
@@ -55,15 +41,6 @@ SELECT * FROM stage_device
 ON CONFLICT (name) DO UPDATE SET place_id = excluded.place_id
 WHERE device.source = 'simulated' AND device.place_id <> excluded.place_id
 """
-
-
-async def register_stations(connection: asyncpg.Connection[Any], vintage: str) -> int:
-    """Give every administrative village its information station; returns how many are new.
-
-    A station lies where its village does and has its code.
-    """
-    done = await connection.execute(_STATIONS, date.fromisoformat(vintage))
-    return int(done.rpartition(" ")[2])
 
 
 async def register_devices(

@@ -38,7 +38,8 @@ def radio_samples(
     if technology == Technology.NBIOT:
         columns |= _narrowband(rsrp, draws.normal("ecl", *keys), delay)
     else:
-        columns["rtt_ms"] = np.round(lognormal(delay, *c.MOBILE_RTT_MS))
+        of_layer = c.NR_RTT_MS if technology == Technology.NR else c.MOBILE_RTT_MS
+        columns["rtt_ms"] = np.round(lognormal(delay, *of_layer))
     columns = {k: np.where(attached, v, np.nan) for k, v in columns.items()}
     return columns | {"attached": attached.astype(np.float64)}
 

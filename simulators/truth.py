@@ -12,17 +12,13 @@ import msgspec
 import numpy as np
 from scipy.special import ndtr
 
-from shudao.errors import ShudaoError
-from shudao.goals import Criteria, Goal, load_goals
+from shudao.goals import Criteria, Goal
 from shudao.vocabulary import Carrier, Technology
 from simulators import constants as c
 from simulators.draws import Floats
 from simulators.places import Bools, Places
 from simulators.propagation import NOISE_DBM
 from simulators.world import World
-
-WITHOUT_TRUTH = ("site", "wlan")
-"""Kinds of places that this world does not have."""
 
 
 class Truth(msgspec.Struct, frozen=True):
@@ -51,21 +47,6 @@ def true_coverage(world: World, goal: Goal, division: str = "51") -> Truth:
     return Truth(goal.id, int(rows.sum()), int(covered.any(axis=1).sum()), by)
 
 
-def goals_with_truth(only: str = "") -> list[Goal]:
-    """The goals of the goals file that this world can tell the truth about, or one of them.
-
-    Raises `ShudaoError` for a goal that is not there.
-    """
-    goals = [g for g in load_goals() if g.places.kind not in WITHOUT_TRUTH]
-    chosen = [g for g in goals if only in ("", g.id)]
-    if not chosen:
-        raise ShudaoError(
-            f"there is no goal '{only}' with a truth",
-            f"use one of {', '.join(g.id for g in goals)}",
-        )
-    return chosen
-
-
 def _inside(places: Places, division: str) -> Bools:
     codes = np.where(places.is_segment, places.county.astype(str), places.code)
     return np.strings.startswith(codes, division)
@@ -74,18 +55,14 @@ def _inside(places: Places, division: str) -> Bools:
 def counted_places(world: World, goal: Goal) -> Bools:
     """Which places the goal counts; an information station stands for its village."""
     places, kind = world.places, goal.places.kind
-    if kind in WITHOUT_TRUTH:
-        return np.zeros(len(places), np.bool_)
-    if kind == "segment":
-        return places.is_segment.copy()
     if kind == "station":
         return places.is_village.copy()
-    if goal.places.subkinds is None:
-        return ~places.is_segment
+    if kind != "village" or goal.places.subkinds is None:
+        return np.asarray(places.kind == kind)
     of_subkind = {
         "village": places.is_village,
         "community": places.is_community,
-        "special": ~(places.is_village | places.is_community | places.is_segment),
+        "special": places.is_settled & ~(places.is_village | places.is_community),
     }
     return np.asarray(np.any([of_subkind[s] for s in goal.places.subkinds], axis=0), np.bool_)
 

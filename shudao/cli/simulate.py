@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,8 +17,11 @@ import typer
 from shudao.cli import simulate_faults as fault
 from shudao.cli.durations import parse_duration
 from shudao.cli.options import carrier_id
+from shudao.cli.simulate_lapse import SHARE, lapse, span_of
 from shudao.cli.simulate_plot import plot
 from shudao.cli.simulate_replay import Play, parse_speed, play
+from shudao.cli.simulate_score import score
+from shudao.cli.simulate_truth import truth
 from shudao.errors import ShudaoError
 from shudao.vocabulary import CARRIER_IDS, Carrier
 
@@ -25,12 +29,14 @@ if TYPE_CHECKING:
     from simulators.faults import Faults
     from simulators.fleet import Fleet
     from simulators.prepare import Choice
-    from simulators.truth import Truth
 
 app = typer.Typer(help="Simulated devices of the whole province, in a world with a known truth.")
+app.command()(truth)
+app.command()(score)
 app.command()(plot)
 
 Seed = Annotated[int, typer.Option(help="Of the world: the same seed is the same world.")]
+LAPSE = "Time lapse of the plan; also --share, --carrier, --prefecture, --speed, --seed"
 REPLAY = "Replay of recorded data, with --carrier (telecom) and --for"
 
 
@@ -74,8 +80,11 @@ def simulate(
         ),
     ] = "3d",  # type: ignore[assignment]
     share: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Share of places whose devices report.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="Share of places whose devices report: all, or 5 % with --from."
+        ),
+    ] = None,
     devices: Annotated[int | None, typer.Option(min=1, help="At most so many devices.")] = None,
     carrier: Annotated[
         list[str] | None, typer.Option(help="Only this carrier's devices; may be repeated.")
@@ -105,6 +114,21 @@ def simulate(
     regression: fault.Regression = None,
     areas_per_hour: fault.AreasPerHour = 0.0,
     fault_log: fault.Log = None,
+    first: Annotated[
+        datetime | None,
+        typer.Option(
+            "--from",
+            formats=["%Y-%m-%d"],
+            rich_help_panel=LAPSE,
+            help="Publish what was measured since that day instead, and evaluate each month.",
+        ),
+    ] = None,
+    last: Annotated[
+        datetime | None,
+        typer.Option(
+            "--to", formats=["%Y-%m-%d"], rich_help_panel=LAPSE, help="Until the end of that day."
+        ),
+    ] = None,
     replay: Annotated[
         str,
         typer.Option(metavar="FILE", rich_help_panel=REPLAY, help="Publish a recording instead."),
@@ -117,14 +141,15 @@ def simulate(
         ),
     ] = "",
     speed: Annotated[
-        float,
+        float | None,
         typer.Option(
             metavar="SPEED",
             parser=parse_speed,
             rich_help_panel=REPLAY,
-            help="1 is as recorded, 60 an hour in a minute, max as fast as the broker takes it.",
+            help="1 is as recorded, 60 an hour in a minute, max as fast as the broker takes it;"
+            " with --from, max is the default.",
         ),
-    ] = "1",  # type: ignore[assignment]
+    ] = None,
     shift: Annotated[
         bool,
         typer.Option(
@@ -152,20 +177,30 @@ def simulate(
     Examples:  shudao simulate --for 60s --rate 1000          shudao simulate --share 0.1
                shudao simulate --prefecture 5133 --carrier telecom
                shudao simulate --outage telecom:5101:+60s:5m --fault-log faults.jsonl
+               shudao simulate --from 2018-08-25 --to 2020-12-31
                shudao simulate --replay speedtests.csv.gz --speed 3600 --shift-to-now
     """
     if context.invoked_subcommand:
         return
     if replay:
-        what = Play(replay, profile, speed, shift, carrier or ["telecom"], place)
+        what = Play(replay, profile, speed or 1, shift, carrier or ["telecom"], place)
         asyncio.run(play(what, seconds, as_json=progress_json))
         return
-    from simulators.faults import Faults
     from simulators.prepare import Choice
+
+    carriers = tuple(Carrier(carrier_id(name)) for name in carrier or CARRIER_IDS)
+    if first or last:
+        span = span_of(first, last, speed)
+        choice = Choice(share or SHARE, devices, carriers, tuple(prefecture or ()))
+        asyncio.run(lapse(span, choice, seed, as_json=progress_json))
+        return
+    from simulators.faults import Faults
     from simulators.traffic import SHORTEST_HISTORY_MS
 
     if 0 < history * 1000 < SHORTEST_HISTORY_MS:
-        raise ShudaoError("a history is two minutes or more", "write it as 3d, 12h or 5m; 0 for none")
+        raise ShudaoError(
+            "a history is two minutes or more", "write it as 3d, 12h or 5m; 0 for none"
+        )
     faults = Faults(
         malformed=malformed,
         duplicates=duplicates,
@@ -178,10 +213,9 @@ def simulate(
         areas=fault.area_faults(outage=outage, backhaul=backhaul, regression=regression),
         areas_per_hour=areas_per_hour,
     )
-    carriers = tuple(Carrier(carrier_id(name)) for name in carrier or CARRIER_IDS)
     asyncio.run(
         _simulate(
-            Choice(share, devices, carriers, tuple(prefecture or ())),
+            Choice(1.0 if share is None else share, devices, carriers, tuple(prefecture or ())),
             faults,
             seed,
             Run(rate, pace, connections, history, seconds, fault_log, progress_json),
@@ -241,61 +275,3 @@ async def until_stopped(
                 f"stopped with {fleet.tally.unacknowledged} messages unacknowledged",
                 "they may or may not have reached the broker",
             ) from None
-
-
-@app.command()
-def truth(
-    goal: Annotated[str, typer.Option(help="Only this goal; `shudao goals` lists them.")] = "",
-    division: Annotated[str, typer.Option(help="Code of the division that counts.")] = "51",
-    seed: Seed = 2018,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Print the truth: which share of a goal's places is really covered in the simulated world.
-
-    Computed from the model, not from samples, so that an estimate can be compared with it.
-
-    Example: shudao simulate truth --goal nbiot-general --division 5133
-    """
-    asyncio.run(_truth(goal, division, seed, as_json=as_json))
-
-
-async def _truth(goal: str, division: str, seed: int, *, as_json: bool) -> None:
-    import msgspec
-
-    from shudao.database.connect import connect
-    from shudao.settings import get_settings
-    from simulators.prepare import read_world
-    from simulators.truth import goals_with_truth, true_coverage
-
-    goals = goals_with_truth(goal)
-    connection = await connect()
-    try:
-        world = await read_world(connection, get_settings().vintage, seed)
-    finally:
-        await connection.close()
-    found = [true_coverage(world, g, division) for g in goals]
-    if not any(t.places for t in found):
-        raise ShudaoError(
-            f"the division {division} has no places that these goals count",
-            "give the first digits of an NBS code, such as 51, 5133 or 513301",
-        )
-    if as_json:
-        print(msgspec.json.encode({"division": division, "seed": seed, "goals": found}).decode())
-    else:
-        _print_table(found, division, seed)
-
-
-def _print_table(found: list[Truth], division: str, seed: int) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(
-        title=f"True coverage of {division} in the world of seed {seed}", title_justify="left"
-    )
-    table.add_column("goal", no_wrap=True, min_width=max(len(truth.goal) for truth in found))
-    for name in ("places", "any carrier", *CARRIER_IDS):
-        table.add_column(name, justify="right", no_wrap=True)
-    for truth in found:
-        shares = [truth.share_any, *(truth.share_by(k) for k in Carrier)]
-        table.add_row(truth.goal, f"{truth.places:,}", *(f"{share:.1%}" for share in shares))
-    Console().print(table)

@@ -37,6 +37,7 @@ class Part:
         log: file that its messages go to.
         on_report: called with each JSON object that it prints on standard output.
         restart: whether to start it again when it ends by itself.
+        environment: variables beside our own.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Part:
         *,
         on_report: Callable[[dict[str, Any]], None] | None = None,
         restart: bool = True,
+        environment: dict[str, str] | None = None,
     ) -> None:
         self.name = name
         self.log = log
@@ -54,6 +56,7 @@ class Part:
         self._arguments = arguments
         self._on_report = on_report
         self._restart = restart
+        self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         self._stopping = False
         self._process: asyncio.subprocess.Process | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -96,7 +99,7 @@ class Part:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE if self._on_report else log,
                 stderr=log,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env=self._environment,
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )  # fmt: skip

@@ -23,13 +23,13 @@ from shudao.goals import Goal
 from shudao.registry.load import Connection
 from shudao.vocabulary import ANY_CARRIER
 
-_PLANNER = """
+PLANNER = """
 SET LOCAL enable_nestloop = off;
 SET LOCAL jit = off;
 SET LOCAL work_mem = '64MB'
 """
-"""Whole-province sets are hashed in memory. The planner guesses them far too small, and would
-join them by nested loops, in minutes; compiling takes longer than what it saves."""
+"""For a transaction. Whole-province sets are hashed in memory: the planner guesses them far too
+small, and would join them by nested loops, in minutes. Compiling takes longer than it saves."""
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('shudao evaluate'), hashtext($1))"
 """Held for a goal until its transaction ends."""
@@ -71,7 +71,7 @@ async def _evaluate_goal(
 ) -> Evaluated:
     started = time.perf_counter()
     async with connection.transaction():
-        await connection.execute(_PLANNER)
+        await connection.execute(PLANNER)
         await connection.execute(LOCK, goal.id)
         await connection.execute(STORE_GOAL, *_shown(goal))
         changed = await connection.fetchval(store_states_sql(goal, vintage, now))

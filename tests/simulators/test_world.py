@@ -5,7 +5,7 @@ from shudao.goals import Goal, load_goals
 from shudao.vocabulary import Carrier, Technology
 from simulators.places import Places, make_places
 from simulators.samples import broadband_samples, radio_samples
-from simulators.truth import covered_places, good_share, true_coverage
+from simulators.truth import counted_places, covered_places, good_share, true_coverage
 from simulators.world import World, build_world
 
 GOALS = {goal.id: goal for goal in load_goals()}
@@ -20,6 +20,8 @@ WEST = ("5132", "5133", "5134")
         ("station-signal", 0.96, 0.985),
         ("corridor-signal", 0.88, 0.95),
         ("village-5g", 0.20, 0.32),
+        ("nbiot-deep", 0.95, 0.99),
+        ("wlan-areas", 0.80, 0.92),
     ],
 )
 @pytest.mark.parametrize("seed", [1, 2018])
@@ -99,7 +101,7 @@ def _is_good(goal: Goal, columns: dict[str, np.ndarray]) -> np.ndarray:  # type:
 def test_samples_agree_with_the_truth(world: World, goal: Goal) -> None:
     """The share of good ones among 2,000 samples of 300 places is the computed one."""
     times = 1_600_000_000_000 + 1000 * np.arange(2_000)[None, :]
-    kind = world.places.is_segment if goal.places.kind == "segment" else world.places.is_village
+    kind = counted_places(world, goal)
     carrier = 0
     lines = np.isin(world.fixed.technology[:, carrier], goal.evidence.technology_ids)
     usable = kind & lines if goal.evidence.stream == "broadband" else kind
