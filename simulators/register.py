@@ -16,7 +16,7 @@ import numpy as np
 
 from shudao.errors import ShudaoError
 from shudao.vocabulary import UNPLACED
-from simulators.devices import INTERVAL_S, KIND, Population, Role
+from simulators.devices import KIND, Population, Role
 from simulators.places import Places
 from simulators.traffic import Traffic
 
@@ -80,13 +80,13 @@ def _rows(places: Places, reporters: Population) -> list[tuple[Any, ...]]:
         place_id.tolist(),
         reporters.carrier[first].tolist(),
         reporters.technology[first].tolist(),
+        reporters.interval_s[first].tolist(),
         strict=True,
     )
     return [
-        (reporters.name(i), carrier + 1, where, technology, KIND[Role(r)], INTERVAL_S[Role(r)],
-         "simulated")
-        for i, r, where, carrier, technology in columns
-    ]  # fmt: skip
+        (reporters.name(i), carrier + 1, where, technology, KIND[Role(r)], interval_s, "simulated")
+        for i, r, where, carrier, technology, interval_s in columns
+    ]
 
 
 class Registrar:

@@ -77,6 +77,7 @@ async def test_devices_are_registered_once_and_as_they_are(connection: Connectio
         assert row["place_id"] == where
         assert row["carrier_id"] == reporters.carrier[i] + 1
         assert row["technology_id"] == reporters.technology[i]
+        assert row["interval_s"] == reporters.interval_s[i]
         assert row["source"] == "simulated"
 
 
