@@ -46,7 +46,7 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 async def ingester(
     broker: Mosquitto, database_url: str, connection: Connection
 ) -> AsyncIterator[Running]:
-    options = SourceOptions(url=url_of(broker), client_id="ingester", batch_ms=50)
+    options = SourceOptions(url=url_of(broker), client_id="ingester", batch_ms=300)
     running = Running(Mqtt5Source(options), database_url)
     await running.connected()
     yield running
@@ -92,6 +92,11 @@ async def test_all_is_committed_and_nothing_stays(
     assert (report.lost, report.quarantined, report.stored_twice) == (0, 0, 0)
     p50, worst = report.publish_to_queryable_ms["p50"], report.publish_to_queryable_ms["max"]
     assert 5 < (p50 or 0) < (worst or 0) < 5_000
+
+    async def is_rolled_up() -> bool:
+        return not await count(connection, "rollup_journal")
+
+    await until(is_rolled_up)
     assert [await count(connection, table) for table in TABLES] == [0] * len(TABLES)
     assert await count(connection, "place WHERE source = 'load'") == 0
 
@@ -182,8 +187,9 @@ def start(broker: Mosquitto, *arguments: str) -> subprocess.Popen[str]:
 
 async def test_ctrl_c_ends_it_with_a_result(broker: Mosquitto) -> None:
     """JSON for a pipeline, of what was published until then; only the broker is asked."""
-    process = start(broker, "--no-verify", "--json", "--rate", "100", "--mqtt", "3.1.1")
-    async with aiomqtt.Client("127.0.0.1", broker.port) as client:
+    arguments = ["--json", "--rate", "100", "--duration", "20s", "--mqtt", "3.1.1"]
+    process = start(broker, "--no-verify", *arguments)
+    async with asyncio.timeout(20), aiomqtt.Client("127.0.0.1", broker.port) as client:
         await client.subscribe("shudao-load/#")
         await anext(aiter(client.messages))
     await asyncio.sleep(0.2)
