@@ -22,15 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest import copy, journal
-from ingest.batch import Rows
-from ingest.rollup import Rollup, by_hour, by_minute
+from ingest.batch import Ints, Rows
+from ingest.rollup import MINUTE_MS, Rollup, by_hour, by_minute
 from ingest.statements import CREATE_ROLLUP_STAGES, MERGE_SEEN, merge_rollup, stage_of
 from shudao.streams import STREAMS, StreamName
 
 SAMPLES_AT_ONCE = 3_000_000
 """What one transaction takes: bounds its length, and its memory (some 70 bytes a sample)."""
 CHUNK_ROWS = 20_000
-"""What is rolled up and encoded at once, of hours: up to a kilobyte a row."""
+"""What is rolled up and encoded at once: up to a kilobyte a row."""
+_CODES = 1_000_000  # counties have six digits
 PAUSE_S = 1.0
 """Between two merges of minutes; the least between two of hours."""
 _HOURS_SHARE = 0.15
@@ -157,28 +158,39 @@ _Streams = dict[StreamName, Rows]
 
 def _minutes(streams: _Streams) -> Iterator[_Part]:
     for name, rows in _rolled_up(streams):
-        yield _rollup_part("coverage_minute", name, by_minute(name, rows), is_last=True)
+        key = rows["time_ms"] // MINUTE_MS * _CODES + rows["county"]
+        yield from _in_chunks("coverage_minute", name, rows, key, by_minute)
 
 
 def _hours(streams: _Streams) -> Iterator[_Part]:
     for name, rows in _rolled_up(streams):
-        chunks = _by_place(rows)
-        for i, chunk in enumerate(chunks, 1):
-            rollup = by_hour(name, rows[chunk])
-            yield _rollup_part("coverage_hour", name, rollup, is_last=i == len(chunks))
+        yield from _in_chunks("coverage_hour", name, rows, rows["place_id"], by_hour)
     yield _seen_part(streams)
+
+
+def _in_chunks(
+    table: str,
+    name: StreamName,
+    rows: Rows,
+    key: Ints,
+    roll_up: Callable[[StreamName, Rows], Rollup],
+) -> Iterator[_Part]:
+    """A roll-up in parts: late samples may be as many minutes or hours as samples."""
+    chunks = _chunks(key)
+    for i, chunk in enumerate(chunks, 1):
+        rollup = roll_up(name, rows[chunk])
+        yield _rollup_part(table, name, rollup, is_last=i == len(chunks))
 
 
 def _rolled_up(streams: _Streams) -> Iterator[tuple[StreamName, Rows]]:
     return ((name, rows) for name, rows in streams.items() if name != "reading" and len(rows))
 
 
-def _by_place(rows: Rows) -> list[NDArray[np.intp]]:
-    """Positions of the rows in chunks that share no place: a group is whole in one of them."""
-    place = rows["place_id"]
-    order = np.argsort(place, kind="stable")
-    changes = np.flatnonzero(np.diff(place[order])) + 1
-    wanted = np.arange(CHUNK_ROWS, len(rows), CHUNK_ROWS)
+def _chunks(key: Ints) -> list[NDArray[np.intp]]:
+    """Positions in chunks that share no key: a group of equal keys is whole in one of them."""
+    order = np.argsort(key, kind="stable")
+    changes = np.flatnonzero(np.diff(key[order])) + 1
+    wanted = np.arange(CHUNK_ROWS, len(key), CHUNK_ROWS)
     found = np.searchsorted(changes, wanted)
     cuts = np.unique(changes[found[found < len(changes)]])
     return np.split(order, cuts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import asyncpg
@@ -12,7 +13,7 @@ import pytest
 from ingest import journal, merge
 from ingest.ingester import Ingester
 from ingest.merge import Merger, pause_after_hours
-from shudao.streams import RADIO
+from shudao.streams import RADIO, STREAMS
 from tests.ingest.conftest import message, now_ms, radio
 
 pytestmark = pytest.mark.usefixtures("devices")
@@ -127,15 +128,32 @@ def test_a_long_merge_of_hours_is_followed_by_a_longer_pause() -> None:
     assert pause_after_hours(merge.SAMPLES_AT_ONCE, 30.0) == 1.0
 
 
-def test_hours_are_rolled_up_in_chunks_that_share_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_share_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many samples a place has: a group is never in two chunks."""
     monkeypatch.setattr(merge, "CHUNK_ROWS", 10)
     random = np.random.default_rng(1)
-    rows = np.zeros(500, journal.dtype(RADIO))
-    rows["place_id"] = np.repeat(random.permutation(60), 9)[:500]
-    rows["place_id"][random.permutation(500)[:30]] = 7
-    chunks = merge._by_place(rows)
+    place = np.repeat(random.permutation(60), 9)[:500]
+    place[random.permutation(500)[:30]] = 7
+    chunks = merge._chunks(place)
     assert sorted(np.concatenate(chunks).tolist()) == list(range(500))
-    places = [set(rows["place_id"][chunk].tolist()) for chunk in chunks]
+    places = [set(place[chunk].tolist()) for chunk in chunks]
     assert sum(map(len, places)) == len(set.union(*places))
     assert len(chunks) > 20
+
+
+@pytest.mark.parametrize("prepare", [merge._minutes, merge._hours])
+def test_what_is_encoded_at_once_is_bounded(
+    monkeypatch: pytest.MonkeyPatch, prepare: Callable[[Any], Iterator[Any]]
+) -> None:
+    """Of 5,000 late samples each is a row of its own: in parts of at most 200 samples, all of
+    them, and the statement that adds them comes with the last."""
+    monkeypatch.setattr(merge, "CHUNK_ROWS", 100)
+    rows = np.zeros(5_000, journal.dtype(RADIO))
+    rows["time_ms"] = np.arange(5_000) * 3_600_000
+    rows["place_id"], rows["county"] = np.arange(5_000) // 100, 510_104
+    none = {name: np.zeros(0, journal.dtype(stream)) for name, stream in STREAMS.items()}
+    parts = [p for p in prepare({**none, "radio": rows}) if p.table != "stage_seen"]
+    largest = max(len(p.data) for p in parts)
+    assert largest < 3 * sum(len(p.data) for p in parts) / len(parts) < 300_000
+    assert len(parts) >= 25
+    assert [bool(p.statement) for p in parts] == [False] * (len(parts) - 1) + [True]
