@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from shudao.broker_address import broker_address
 from shudao.errors import ShudaoError
 from shudao.streams import TOPIC_PREFIX, topic
 from shudao.vocabulary import Carrier
@@ -52,7 +53,8 @@ class Plan:
     """Names the run's devices, places and client ids."""
 
     def __post_init__(self) -> None:
-        """Raises `ShudaoError` for what no platform could take: a device has a sample a ms."""
+        """Raises `ShudaoError` for what cannot be: a device has one sample a millisecond."""
+        broker_address(self.url)
         if self.devices < self.connections:
             raise ShudaoError(
                 f"{self.devices:,} devices cannot share {self.connections:,} connections",

@@ -169,12 +169,16 @@ async def test_a_broker_that_is_away_leaves_no_devices(connection: Connection) -
 @pytest.mark.parametrize(
     ("changes", "hint"),
     [({"devices": 7}, "cannot share 8 connections"),
-     ({"curve": Curve(Shape.BURST, 100_000, 1)}, "more --devices")],
+     ({"curve": Curve(Shape.BURST, 100_000, 1)}, "more --devices"),
+     ({"url": "http://127.0.0.1"}, "no MQTT address")],
 )  # fmt: skip
-async def test_an_impossible_plan_is_refused(changes: dict[str, Any], hint: str) -> None:
-    """With what to choose instead."""
+async def test_an_impossible_plan_is_refused(
+    changes: dict[str, Any], hint: str, connection: Connection
+) -> None:
+    """With what to choose instead, before a device is registered."""
     with pytest.raises(ShudaoError, match=hint):
-        await measure("mqtt://127.0.0.1:1", **changes)
+        await measure(**({"url": "mqtt://127.0.0.1:1"} | changes))
+    assert await count(connection, "device") == 0
 
 
 def start(broker: Mosquitto, *arguments: str) -> subprocess.Popen[str]:
