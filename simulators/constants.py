@@ -208,6 +208,9 @@ KEY_SITES = {
     "smoke_alarm": KeySite("烟感点", "smoke alarm", True, 5.0),  # rooms inside a building
     "street_lamp": KeySite("路灯", "street lamp", False, 0.0),
 }
+SITES_PER_COMMUNITY = 3
+"""Of each kind. With them the province has a million devices."""
+
 KEY_SITE_SPREAD_DB = 6.0
 """Between sites of a kind. Pages on meters in vaults tell of 20 to 40 dB; 38.901 has 4.4 dB for
 the wall alone."""

@@ -3,7 +3,8 @@
 A *reporter* is a device at a place: an NB-IoT sensor, a probe, or a drive tester at one kilometre
 of its corridor (a tester is one device with many reporters). Reporters are columns, in the order
 of their first report: the devices of a village together, villages shuffled by the seed, one of
-each prefecture first. So a part of the population is its beginning, and covers the whole province.
+each prefecture first. So a part of the population is its beginning, and covers the whole province. Only a community's
+second and third site of a kind come at the end: what goals count most is seen first.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from shudao.vocabulary import Carrier, Technology
 from simulators import constants as c
+from simulators.draws import Floats
 from simulators.firmware import choose_firmware
 from simulators.habits import mar_intervals
 from simulators.places import Bools, Ints
@@ -153,12 +155,12 @@ def population(
     if prefectures:
         keep &= np.isin(world.places.prefecture[place], prefectures)
     role, place, carrier = role[keep], place[keep], carrier[keep]
-    rank = _place_ranks(world)[place]
-    order = np.lexsort((carrier, role, rank))
+    drawn = _place_order(world)
+    order = np.lexsort((carrier, role, (drawn + world.places.is_further_site)[place]))
     if share < 1:
-        present = np.unique(rank)
+        present = np.unique(drawn[place])
         last = present[: max(1, round(share * len(present)))][-1] if len(present) else 0
-        order = order[rank[order] <= last]
+        order = order[drawn[place[order]] <= last]
     chosen = _make(world, role[order], place[order], carrier[order])
     if devices is None:
         return chosen
@@ -188,17 +190,15 @@ def _all_reporters(world: World) -> tuple[NDArray[np.int8], Ints, Ints]:
     return np.concatenate(role), place, carrier
 
 
-def _place_ranks(world: World) -> Ints:
-    """Rank of each place in the fair order: shuffled, one village of each prefecture first."""
+def _place_order(world: World) -> Floats:
+    """Where each place comes in the fair order: shuffled, one village of each prefecture first."""
     places = world.places
     shuffled = world.draws.uniform("order", places.key)
     villages = np.flatnonzero(places.is_settled)
     villages = villages[np.argsort(shuffled[villages])]
     _, first = np.unique(places.prefecture[villages], return_index=True)
     shuffled[villages[first]] -= 1.0
-    rank = np.empty(len(places), np.int64)
-    rank[np.argsort(shuffled)] = np.arange(len(places))
-    return rank
+    return shuffled
 
 
 def _make(world: World, role: NDArray[np.int8], place: Ints, carrier: Ints) -> Population:

@@ -30,6 +30,8 @@ class _Beside(NamedTuple):
 
     kind: str
     subkind: str
+    suffix: str
+    """Of the code."""
     name: str
     home: str
     every: int = 1
@@ -37,31 +39,31 @@ class _Beside(NamedTuple):
 
 
 _WANTED = [
-    _Beside("station", "", "益农信息社", "village"),
-    *(_Beside("site", kind, site.zh, "community") for kind, site in c.KEY_SITES.items()),
+    _Beside("station", "", "", "益农信息社", "village"),
     *(
-        _Beside("wlan", kind, name, "community", len(c.WLAN_AREAS), turn)
+        _Beside("site", kind, f"-{kind}-{number}", f"{site.zh}{number}", "community")
+        for number in range(1, c.SITES_PER_COMMUNITY + 1)
+        for kind, site in c.KEY_SITES.items()
+    ),
+    *(
+        _Beside("wlan", kind, f"-{kind}", name, "community", len(c.WLAN_AREAS), turn)
         for turn, (kind, (name, _)) in enumerate(c.WLAN_AREAS.items())
     ),
 ]
 
 
 async def register_key_places(connection: asyncpg.Connection[Any], vintage: str) -> int:
-    """Give every administrative village its information station, and every community a site of
-    each key scenario and one public WLAN area; returns how many are new.
+    """Give every administrative village its information station, and every community some sites
+    of each key scenario and one public WLAN area; returns how many are new.
 
     They lie where their home does. A station has the village's code, the others have the
-    community's with their kind behind it.
+    community's with their kind (and number) behind it.
     """
     new = 0
     async with connection.transaction():
         # The planner takes few rows for granted, until the table is analysed, and is slow then.
         await connection.execute("SET LOCAL enable_nestloop = off")
         for wanted in _WANTED:
-            suffix = f"-{wanted.subkind}" if wanted.subkind else ""
-            done = await connection.execute(
-                _INSERT, date.fromisoformat(vintage), wanted.kind, wanted.subkind, suffix,
-                wanted.name, wanted.home, wanted.every, wanted.rest,
-            )  # fmt: skip
+            done = await connection.execute(_INSERT, date.fromisoformat(vintage), *wanted)
             new += int(done.rpartition(" ")[2])
     return new

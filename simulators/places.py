@@ -85,6 +85,11 @@ class Places:
         return np.asarray(self.kind == "site")
 
     @cached_property
+    def is_further_site(self) -> Bools:
+        """A key site that is not the first of its kind in its community."""
+        return self.is_site & ~np.char.endswith(np.array(self.code), "-1")
+
+    @cached_property
     def is_wlan(self) -> Bools:
         """A public WLAN area."""
         return np.asarray(self.kind == "wlan")

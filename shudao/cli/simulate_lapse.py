@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SHARE = 0.05
 """Of places, unless another is asked for: 29 months of 2,700 villages are 40 million samples."""
 _RATE = 20_000.0
-_PATIENCE_S = 120.0
+_PATIENCE_S = 600.0
 _ANSWER_S, _START_S = 5.0, 60.0
 _ARRIVED = """
 SELECT coalesce(sum(stored + duplicates), 0)::bigint AS taken,

@@ -16,7 +16,7 @@ def test_a_place_that_is_clearly_good_or_bad_has_a_clear_chance() -> None:
 
 
 def test_estimates_are_nearer_to_the_truth_than_counting_states() -> None:
-    """4,000 places at the threshold's edge, four carriers alike: counted, they are 5 points too many."""
+    """4,000 places at the threshold's edge, four carriers alike: counted, 5 points too many."""
     random = np.random.default_rng(1)
     signal = random.normal(1.2, 1.5, (4_000, 1)) + random.normal(0, 0.5, (4_000, 4))
     true_share = 1 / (1 + np.exp(-2 * signal))

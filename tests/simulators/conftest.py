@@ -25,7 +25,7 @@ def places() -> Places:
     homes = [(v, x, y) for v, x, y in points if v.kind == "community"]
     for kind, beside in (("site", KEY_SITES), ("wlan", ["park"])):
         rows += [
-            (kind, subkind, f"{v.code}-{subkind}", int(v.county), x, y)
+            (kind, subkind, f"{v.code}-{subkind}-1", int(v.county), x, y)
             for subkind in beside
             for v, x, y in homes
         ]

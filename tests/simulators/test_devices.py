@@ -43,7 +43,7 @@ def test_a_name_belongs_to_one_device(world: World) -> None:
     pairs = set(zip(everyone.device.tolist(), _names(everyone), strict=True))
     assert len(pairs) == everyone.devices == len({name for _, name in pairs})
     for _, name in pairs:
-        assert len(name) <= 40
+        assert len(name) <= 48
         assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
