@@ -12,7 +12,7 @@ are taken by the next merge.
 from __future__ import annotations
 
 import asyncio
-import io
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -32,6 +32,9 @@ SAMPLES_AT_ONCE = 3_000_000
 CHUNK_ROWS = 20_000
 """What is rolled up and encoded at once: up to a kilobyte a row."""
 _CODES = 1_000_000  # counties have six digits
+MINUTES_DAYS = 30
+"""Of samples that are older only hours are kept: minutes are what operators watch live, and of what
+comes so late there would be as many as samples."""
 PAUSE_S = 1.0
 """Between two merges of minutes; the least between two of hours."""
 _HOURS_SHARE = 0.15
@@ -146,8 +149,10 @@ class Merger:
         return streams
 
     async def _add(self, part: _Part) -> None:
+        # asyncpg takes bytes for a path, and reads a file object in threads, and keeps it until
+        # garbage is collected: hundreds of megabytes.
         await self._connection.copy_to_table(
-            part.table, source=io.BytesIO(part.data), columns=part.columns, format="binary"
+            part.table, source=memoryview(part.data), columns=part.columns, format="binary"
         )
         if part.statement:
             await self._connection.execute(part.statement)
@@ -157,7 +162,9 @@ _Streams = dict[StreamName, Rows]
 
 
 def _minutes(streams: _Streams) -> Iterator[_Part]:
-    for name, rows in _rolled_up(streams):
+    oldest_ms = time.time_ns() // 1_000_000 - MINUTES_DAYS * 86_400_000
+    fresh = {name: rows[rows["time_ms"] >= oldest_ms] for name, rows in streams.items()}
+    for name, rows in _rolled_up(fresh):
         key = rows["time_ms"] // MINUTE_MS * _CODES + rows["county"]
         yield from _in_chunks("coverage_minute", name, rows, key, by_minute)
 

@@ -12,7 +12,6 @@ What this module promises:
 from __future__ import annotations
 
 import hashlib
-import io
 import time
 from typing import Any
 
@@ -126,7 +125,7 @@ class Writer:
     async def _copy(self, table: str, columns: list[copy.Column]) -> None:
         await self._connection.copy_to_table(
             table,
-            source=io.BytesIO(copy.encode(columns)),
+            source=memoryview(copy.encode(columns)),  # as in ingest/merge.py
             columns=[c.name for c in columns],
             format="binary",
         )

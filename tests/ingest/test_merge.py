@@ -13,6 +13,7 @@ import pytest
 from ingest import journal, merge
 from ingest.ingester import Ingester
 from ingest.merge import Merger, pause_after_hours
+from ingest.rollup import MINUTE_MS
 from shudao.streams import RADIO, STREAMS
 from tests.ingest.conftest import message, now_ms, radio
 
@@ -141,16 +142,26 @@ def test_chunks_share_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(chunks) > 20
 
 
+async def test_samples_older_than_minutes_are_kept_are_only_in_hours(
+    ingester: Ingester, connection: asyncpg.Connection[Any]
+) -> None:
+    """One of 31 days ago, one of 29: both in the hours and seen, one in the minutes."""
+    days = [now_ms() - age * 86_400_000 for age in (31, 29)]
+    await ingester.store_messages([message("nb-telecom-a", radio(t)) for t in days])
+    await ingester.roll_up()
+    assert await state(connection) == (0, 1, 2, 2)
+
+
 @pytest.mark.parametrize("prepare", [merge._minutes, merge._hours])
 def test_what_is_encoded_at_once_is_bounded(
     monkeypatch: pytest.MonkeyPatch, prepare: Callable[[Any], Iterator[Any]]
 ) -> None:
-    """Of 5,000 late samples each is a row of its own: in parts of at most 200 samples, all of
+    """Of 5,000 samples each is a row of its own: in parts of at most 200 samples, all of
     them, and the statement that adds them comes with the last."""
     monkeypatch.setattr(merge, "CHUNK_ROWS", 100)
     rows = np.zeros(5_000, journal.dtype(RADIO))
-    rows["time_ms"] = np.arange(5_000) * 3_600_000
-    rows["place_id"], rows["county"] = np.arange(5_000) // 100, 510_104
+    rows["time_ms"] = now_ms() - np.arange(5_000) * MINUTE_MS
+    rows["place_id"], rows["county"] = np.arange(5_000) // 10, 510_104
     none = {name: np.zeros(0, journal.dtype(stream)) for name, stream in STREAMS.items()}
     parts = [p for p in prepare({**none, "radio": rows}) if p.table != "stage_seen"]
     largest = max(len(p.data) for p in parts)

@@ -34,7 +34,8 @@ async def test_every_community_has_its_key_sites_and_a_wlan_area(connection: Con
     rows = await connection.fetch(
         "SELECT p.kind, p.subkind, count(*) FROM place p JOIN place c"
         " ON c.kind = 'village' AND c.subkind = 'community' AND c.vintage = p.vintage"
-        " AND starts_with(p.code, c.code || '-' || p.subkind) AND p.division = c.division AND p.lon = c.lon"
+        " AND starts_with(p.code, c.code || '-' || p.subkind)"
+        " AND p.division = c.division AND p.lon = c.lon"
         " WHERE p.kind IN ('site', 'wlan') GROUP BY 1, 2"
     )
     counts = {(r["kind"], r["subkind"]): r["count"] for r in rows}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from typing import Any
 
@@ -63,7 +62,7 @@ async def _copy(connection: asyncpg.Connection[Any], rows: Rows) -> float:
         columns = _columns(part)
         await connection.copy_to_table(
             _TABLE,
-            source=io.BytesIO(copy.encode(columns)),
+            source=memoryview(copy.encode(columns)),
             columns=[c.name for c in columns],
             format="binary",
         )
