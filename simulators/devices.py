@@ -3,8 +3,8 @@
 A *reporter* is a device at a place: an NB-IoT sensor, a probe, or a drive tester at one kilometre
 of its corridor (a tester is one device with many reporters). Reporters are columns, in the order
 of their first report: the devices of a village together, villages shuffled by the seed, one of
-each prefecture first. So a part of the population is its beginning, and covers the whole province. Only a community's
-second and third site of a kind come at the end: what goals count most is seen first.
+each prefecture first. So a part of the population is its beginning, and covers the whole province.
+Only a community's second and third site of a kind come at the end: villages are seen first.
 """
 
 from __future__ import annotations
