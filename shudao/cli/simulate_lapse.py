@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -244,27 +244,22 @@ async def _evaluate(
         await evaluate_all(connection, goals, date.fromisoformat(vintage), month.end)
 
 
-def _showing(*, as_json: bool) -> Any:
-    """A context whose value shows one line that changes, or prints JSON lines."""
-    from contextlib import contextmanager
-
+@contextmanager
+def _showing(*, as_json: bool) -> Iterator[Show]:
+    """One line that changes, on standard error; or a JSON object a second."""
     import msgspec
     from rich.console import Console
 
-    @contextmanager
-    def lines() -> Any:
-        last = [0.0]
-
-        def show(text: str) -> None:
-            if as_json and time.monotonic() - last[0] > 1:
-                last[0] = time.monotonic()
-                print(msgspec.json.encode({"now": text}).decode(), flush=True)
-
-        yield show
-
-    @contextmanager
-    def spinner() -> Any:
+    if not as_json:
         with Console(stderr=True).status("") as status:
             yield status.update
+        return
+    shown = 0.0
 
-    return lines() if as_json else spinner()
+    def show(text: str) -> None:
+        nonlocal shown
+        if time.monotonic() - shown > 1:
+            shown = time.monotonic()
+            print(msgspec.json.encode({"now": text}).decode(), flush=True)
+
+    yield show
