@@ -48,9 +48,12 @@ class BaseStations:
         if not there.any():
             return np.full(len(places), np.inf), np.full(len(places), NO_STATION)
         tree = cKDTree(_on_sphere(self.lon[there], self.lat[there]))
-        distance, which = tree.query(_on_sphere(places.lon, places.lat))
-        distance = np.maximum(np.asarray(distance, np.float64), c.NEAREST_STATION_KM)
-        return distance, self.key[there][np.asarray(which, np.int64)]
+        lon, lat, point = places.points
+        found, nearest = tree.query(_on_sphere(lon, lat))
+        distance, which = np.asarray(found)[point], np.asarray(nearest)[point]
+        return np.maximum(distance, c.NEAREST_STATION_KM), self.key[there][
+            np.asarray(which, np.int64)
+        ]
 
 
 def _on_sphere(lon: Floats, lat: Floats) -> NDArray[np.float64]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from simulators.draws import Draws, Floats
 
-WAVES = 128
-"""So many make one value normal enough, and leave 9 % of correlation between points far apart."""
+WAVES = 96
+"""So many make one value normal enough, and leave 10 % of correlation between points far apart."""
 _KM_PER_DEGREE = 111.2
 _MIDDLE_LATITUDE = 30.5
 

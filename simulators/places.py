@@ -60,6 +60,13 @@ class Places:
         return np.array([text_key(c) for c in self.code], np.uint64)
 
     @cached_property
+    def points(self) -> tuple[Floats, Floats, Ints]:
+        """Longitudes and latitudes at which places lie, each once, and the point of each place:
+        key sites lie where their community does."""
+        at, point = np.unique(self.lon + 1j * self.lat, return_inverse=True)
+        return at.real, at.imag, np.asarray(point, np.int64)
+
+    @cached_property
     def is_segment(self) -> Bools:
         """A kilometre of a corridor."""
         return np.asarray(self.kind == "segment")

@@ -167,9 +167,11 @@ def _wall_loss(places: Places, draws: Draws, frequency_mhz: float) -> Floats:
 
 def _shadows(places: Places, draws: Draws) -> dict[Technology, Floats]:
     """Correlated in space: a hill for all carriers, gorges in the west, and each one's own."""
-    at = places.lon, places.lat
+    lon, lat, point = places.points
+    at = lon, lat
     shared = c.SHADOW_SHARED_DB * gaussian_field(draws, "hill", *at, c.SHADOW_SHARED_KM)
-    gorge = gaussian_field(draws, "gorge", *at, c.MOUNTAIN_SHADOW_KM)
+    gorge = gaussian_field(draws, "gorge", *at, c.MOUNTAIN_SHADOW_KM)[point]
+    shared = shared[point]
     shared += places.is_mountain * (c.MOUNTAIN_SHADOW_DB * gorge - c.MOUNTAIN_LOSS_DB)
     own = {
         t: [
@@ -178,7 +180,10 @@ def _shadows(places: Places, draws: Draws) -> dict[Technology, Floats]:
         ]
         for t in c.LAYERS
     }
-    return {t: shared[:, None] + c.SHADOW_OWN_DB * np.stack(f, axis=1) for t, f in own.items()}
+    return {
+        t: shared[:, None] + c.SHADOW_OWN_DB * np.stack(fields, axis=1)[point]
+        for t, fields in own.items()
+    }
 
 
 def _line_months(places: Places, draws: Draws) -> Ints:

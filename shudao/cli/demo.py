@@ -18,7 +18,7 @@ def demo(
             "--for",
             metavar="DURATION",
             parser=parse_duration,
-            help="Stop by itself after that long (60s, 5m) and settle the account.",
+            help="Stop by itself so long after the first sample (60s, 5m), and settle the account.",
         ),
     ] = None,
     rate: Annotated[

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -224,9 +225,10 @@ async def _until_stopped(
     began: datetime,
 ) -> None:
     """Refresh the numbers until a signal, the end of the time, or a part that stays down."""
-    end = None if options.seconds is None else time.monotonic() + options.seconds
-    slow_at = 0.0
-    while not stop.is_set() and (end is None or time.monotonic() < end):
+    end, slow_at = math.inf, 0.0
+    while not stop.is_set() and time.monotonic() < end:
+        if options.seconds is not None and end == math.inf and scene.published.get("samples"):
+            end = time.monotonic() + options.seconds
         for part in scene.parts:
             if part.failed:
                 raise ShudaoError(

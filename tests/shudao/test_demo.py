@@ -55,7 +55,7 @@ def parts_left() -> list[str]:
 
 def test_a_timed_demo_commits_what_it_published() -> None:
     """`--for` stops by itself, exits with 0, prints the table, and stops the services."""
-    run = demo("--for", "12s")
+    run = demo("--for", "8s")
     output, _ = run.communicate(timeout=180)
     assert run.returncode == 0, output
     assert "everything that was published is committed" in output

@@ -19,6 +19,7 @@ from ingest.recorded.load import recognise
 from ingest.sources import SourceOptions
 from ingest.sources.mqtt5 import Mqtt5Source
 from shudao.cli import main
+from shudao.settings import get_settings
 from shudao.vocabulary import Carrier
 from simulators.broker import check_broker
 from tests.ingest.import_twice import DATA, VINTAGE
@@ -102,10 +103,12 @@ def test_what_cannot_be_replayed_is_told_before_anything_is_sent(
 ) -> None:  # fmt: skip
     """In one line with what to do; neither a broker nor a database is needed to find out."""
     monkeypatch.setenv("SHUDAO_MQTT_URL", "mqtt://127.0.0.1:1")
+    get_settings.cache_clear()
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(DATA)
     monkeypatch.setattr(sys, "argv", ["shudao", "simulate", "--replay", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == code
+    get_settings.cache_clear()
     assert hint in capsys.readouterr().err
