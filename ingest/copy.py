@@ -53,8 +53,12 @@ def times(name: str, time_ms: NDArray[Any]) -> Column:
     return Column(name, ((time_ms.astype(np.int64) - _EPOCH_2000_MS) * 1000).astype(">i8"))
 
 
-def encode(columns: list[Column]) -> bytes:
-    """The bytes of a binary COPY of the columns, in their order."""
+def encode(columns: list[Column]) -> memoryview:
+    """The bytes of a binary COPY of the columns, in their order.
+
+    As asyncpg must be given them: it takes bytes for a path, and reads a file object in threads
+    and keeps it until garbage is collected, which was hundreds of megabytes.
+    """
     n = len(columns[0].values)
     record = np.zeros(n, _record_dtype(columns))
     record["fields"] = len(columns)
@@ -65,7 +69,7 @@ def encode(columns: list[Column]) -> bytes:
     else:
         keep = _kept_bytes(record, columns)
         body = record.view(np.uint8).reshape(n, -1)[keep].tobytes()
-    return _HEADER + body + _TRAILER
+    return memoryview(_HEADER + body + _TRAILER)
 
 
 def _record_dtype(columns: list[Column]) -> np.dtype[np.void]:

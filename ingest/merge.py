@@ -59,7 +59,7 @@ class _Part(NamedTuple):
 
     table: str
     columns: list[str]
-    data: bytes
+    data: memoryview
     statement: str
 
 
@@ -149,10 +149,8 @@ class Merger:
         return streams
 
     async def _add(self, part: _Part) -> None:
-        # asyncpg takes bytes for a path, and reads a file object in threads, and keeps it until
-        # garbage is collected: hundreds of megabytes.
         await self._connection.copy_to_table(
-            part.table, source=memoryview(part.data), columns=part.columns, format="binary"
+            part.table, source=part.data, columns=part.columns, format="binary"
         )
         if part.statement:
             await self._connection.execute(part.statement)

@@ -125,7 +125,7 @@ class Writer:
     async def _copy(self, table: str, columns: list[copy.Column]) -> None:
         await self._connection.copy_to_table(
             table,
-            source=memoryview(copy.encode(columns)),  # as in ingest/merge.py
+            source=copy.encode(columns),
             columns=[c.name for c in columns],
             format="binary",
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -30,7 +31,8 @@ async def run(plan: Plan, console: Console, *, max_p99_ms: float | None, keep: b
     verifier = await _register(plan, console) if plan.verified else None
     publisher = Publisher(plan, verifier.note if verifier else lambda _: None)
     try:
-        async with _watched(verifier), _shown(publisher, verifier, console):
+        watching = verifier.watch() if verifier else asyncio.sleep(0)
+        async with _beside(watching), _beside(_show(publisher, verifier, console)):
             stored = await _publish_and_count(publisher, verifier)
     except BaseException:
         if not publisher.tally.published:
@@ -73,9 +75,9 @@ async def _publish_and_count(publisher: Publisher, verifier: Verifier | None) ->
 
 
 @asynccontextmanager
-async def _watched(verifier: Verifier | None) -> AsyncIterator[None]:
-    """Ask the database meanwhile. Raises what that failed with."""
-    task = asyncio.create_task(verifier.watch() if verifier else asyncio.sleep(0))
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let work run meanwhile, and end it then. Raises what it failed with."""
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
@@ -84,25 +86,12 @@ async def _watched(verifier: Verifier | None) -> AsyncIterator[None]:
             await task
 
 
-@asynccontextmanager
-async def _shown(
-    publisher: Publisher, verifier: Verifier | None, console: Console
-) -> AsyncIterator[None]:
-    """Show meanwhile how far it is, in a line that changes."""
-
-    async def show() -> None:
-        with Live(console=console, transient=True, auto_refresh=False) as live:
-            while True:
-                live.update(_line(publisher, verifier), refresh=True)
-                await asyncio.sleep(_SHOW_EVERY_S)
-
-    task = asyncio.create_task(show())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+async def _show(publisher: Publisher, verifier: Verifier | None, console: Console) -> None:
+    """Show how far it is, in a line that changes."""
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        while True:
+            live.update(_line(publisher, verifier), refresh=True)
+            await asyncio.sleep(_SHOW_EVERY_S)
 
 
 def _line(publisher: Publisher, verifier: Verifier | None) -> str:

@@ -62,7 +62,7 @@ async def _copy(connection: asyncpg.Connection[Any], rows: Rows) -> float:
         columns = _columns(part)
         await connection.copy_to_table(
             _TABLE,
-            source=memoryview(copy.encode(columns)),
+            source=copy.encode(columns),
             columns=[c.name for c in columns],
             format="binary",
         )
