@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from simulators.area_faults import AreaFaults
 from simulators.devices import NARROWBAND, Population, Role
 from simulators.measure import Instruments
 from simulators.messages import Message
-from simulators.places import Ints
+from simulators.places import Bools, Ints
 from simulators.rollout import month_of
 from simulators.world import World
 from simulators.writing import Writer
@@ -117,29 +118,28 @@ class Lapse:
         for number, month in enumerate(self._months):
             world = self._world.at(month_of(month.first))
             self.month = month
+            instruments = Instruments(world, self._reporters, _UNDISTURBED)
+            writer = Writer(world, self._reporters, with_frames=False)
             for start in range(0, size, AT_ONCE):
                 rows = np.arange(start, min(start + AT_ONCE, size))
-                yield self._messages(world, rows, month)
-                self.done = (number + (start + len(rows)) / size) / len(self._months)
+                rows = rows[self._measures(world, rows)]
+                reports = instruments.reports(rows, partial(self._times_of, rows, month))
+                yield [
+                    writer.message(row, stream, samples)
+                    for row, report in zip(rows.tolist(), reports, strict=True)
+                    for stream, samples in report.items()
+                    if stream != "reading"
+                ]
+                self.done = (number + min(start + AT_ONCE, size) / size) / len(self._months)
 
-    def _messages(self, world: World, rows: Ints, month: Month) -> list[Message]:
-        rows = rows[np.isin(self._reporters.role[rows], list(SESSIONS))]
-        rows = rows[self._has_line(world, rows)]
-        instruments = Instruments(world, self._reporters, _UNDISTURBED)
-        writer = Writer(world, self._reporters, with_frames=False)
-        reports = instruments.reports(rows, lambda role, at: self._times(role, rows[at], month))
-        return [
-            writer.message(row, stream, samples)
-            for row, report in zip(rows.tolist(), reports, strict=True)
-            for stream, samples in report.items()
-            if stream != "reading"
-        ]
-
-    def _has_line(self, world: World, rows: Ints) -> Ints:
-        """Positions of those that are no line probes, or whose line is there in this month."""
+    def _measures(self, world: World, rows: Ints) -> Bools:
+        """All but probes on a line that is not there yet."""
         who = self._reporters
         technology = world.fixed.technology[who.place[rows], who.carrier[rows]]
-        return np.flatnonzero((who.role[rows] != Role.LINE) | (technology > 0))
+        return np.asarray((who.role[rows] != Role.LINE) | (technology > 0))
+
+    def _times_of(self, rows: Ints, month: Month, role: Role, where: Ints) -> Ints:
+        return self._times(role, rows[where], month)
 
     def _times(self, role: Role, rows: Ints, month: Month) -> Ints:
         """When each reporter measures: (rows, samples), ascending, in milliseconds.
